@@ -1,0 +1,74 @@
+"""Errors as answers: one class per kind, rendered once (`core.http`) as RFC 9457 problem+json."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+MAX_PLACES = 100  # the first hundred offending places tell the pattern; more would only grow the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One offending place of a request: a JSON pointer (RFC 6901) into it, a stable code, a sentence."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+class Problem(Exception):  # noqa: N818  the field calls it a problem (RFC 9457)
+    """Base of every error the service answers with.
+
+    A subclass states `status` and a docstring, whose first line is the `title`; `type` is derived from the class name
+    (`IllegalMove` → `/problems/illegal-move`). Keywords given at raising become members of the answer. A subclass
+    without status or docstring fails at import.
+    """
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+    slug: ClassVar[str]
+    headers: ClassVar[dict[str, str]] = {}
+    kinds: ClassVar[dict[str, type["Problem"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        if "status" not in cls.__dict__ or not cls.__doc__:
+            raise TypeError(f"{cls.__name__} needs a status and a docstring")
+        cls.title = cls.__doc__.strip().splitlines()[0].rstrip(".")
+        cls.slug = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+        if cls.slug in Problem.kinds:
+            raise TypeError(f"two problems are called {cls.slug}")
+        Problem.kinds[cls.slug] = cls
+
+    def __init__(
+        self, detail: str, *, places: Sequence[Place] = (), headers: dict[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.places = tuple(places[:MAX_PLACES])
+        self.extra_headers = headers or {}
+        self.members = members
+
+
+class InvalidRequest(Problem):
+    """The request is not well formed.
+
+    `errors` lists each offending place with a JSON pointer, a code and a message. Nothing was done.
+    """
+
+    status = 422
+
+
+class NotFound(Problem):
+    """There is no such thing."""
+
+    status = 404
+
+
+class Unavailable(Problem):
+    """The service can't answer just now.
+
+    A dependency (usually the database) is down, frozen or saturated. Try again after `Retry-After` seconds.
+    """
+
+    status = 503

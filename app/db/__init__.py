@@ -1,0 +1,1 @@
+"""The one database: engine, pool, sessions, the embedded server."""

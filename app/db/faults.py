@@ -1,0 +1,46 @@
+"""A database that is down, frozen or saturated is one thing to a caller: 503, try again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import sqlalchemy.exc
+
+from app.core.errors import Unavailable
+
+RETRY_AFTER_S = 1
+
+_GONE = (
+    OSError,  # also TimeoutError: command_timeout and the wait for a connection
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
+    sqlalchemy.exc.TimeoutError,
+)
+
+
+@contextmanager
+def as_unavailable() -> Iterator[None]:
+    """Turns the driver's and the pool's ways to say "not now" into `Unavailable`; everything else passes through."""
+    try:
+        yield
+    except sqlalchemy.exc.DBAPIError as error:
+        cause = getattr(error.orig, "__cause__", None) or error.orig
+        if isinstance(cause, _GONE) or error.connection_invalidated:
+            raise _unavailable() from error
+        raise
+    except _GONE as error:
+        raise _unavailable() from error
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "the database does not answer just now; nothing was acknowledged, send the request again",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )

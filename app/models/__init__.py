@@ -1,0 +1,1 @@
+"""The model registry: models, versions, aliases, states and the table of legal moves."""

@@ -1,0 +1,30 @@
+"""What the hot path must know of a model: one small frozen value, cached per process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.stats.tally import Scale, Shape, Task
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A model as tracking and analytics see it; `revision` grows with every change of what stands here."""
+
+    id: int  # the database's number; `model_id` is the public name
+    model_id: str
+    task: Task
+    classes: tuple[str, ...]  # in the order of the class index; () for regression
+    positive: int  # index of the positive class; binary only
+    threshold: float  # binary: score >= threshold predicts the positive class
+    allow_new_classes: bool
+    schema: Mapping[str, str]  # feature -> "number" | "category" | "boolean"; {} where none is declared
+    versions: Mapping[str, int]  # public label -> version_no, unique over all models
+    default_version: str  # the champion, else the latest
+    retention_days: int
+    scale: Scale | None  # regression: fixed by the reference or the first rows; None until then
+    revision: int
+
+    @property
+    def shape(self) -> Shape:
+        """The code space of this model's statistics."""
+        return Shape(self.task, len(self.classes), self.scale)

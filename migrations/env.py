@@ -1,0 +1,41 @@
+"""Alembic's environment: async, one transaction, one migrating process at a time."""
+
+import asyncio
+import os
+
+from alembic import context
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.db.tables import metadata
+
+LOCK = 0x0A55A7  # one advisory lock for all who migrate this database
+
+config = context.config
+
+
+def url() -> str:
+    address = config.attributes.get("url") or os.environ.get("ASSAY_DATABASE__URL")
+    if not address:
+        raise SystemExit("set ASSAY_DATABASE__URL, or use `assay migrate` for the embedded database")
+    return str(address).replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    with context.begin_transaction():
+        connection.execute(text("set local lock_timeout = '30s'"))
+        connection.execute(text(f"select pg_advisory_xact_lock({LOCK})"))
+        context.run_migrations()
+
+
+async def run() -> None:
+    engine = create_async_engine(url(), poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+if context.is_offline_mode():
+    raise SystemExit("offline mode is not offered: the migrations look at the live database")
+asyncio.run(run())

@@ -1,0 +1,73 @@
+"""The embedded server: owned by one process, attached to by others, started again when killed."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app.db.embedded import EmbeddedServer
+
+SMALL = {"shared_buffers": "32MB", "summarize_wal": "off"}
+
+
+@pytest.fixture
+def own(tmp_path: Path):
+    embedded = EmbeddedServer(tmp_path / "data", parameters=SMALL)
+    embedded.start()
+    yield embedded
+    embedded.stop()
+
+
+async def ask(embedded: EmbeddedServer, question: str) -> object:
+    connection = await asyncpg.connect(embedded.url)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close()
+
+
+async def ask_until_answered(embedded: EmbeddedServer, question: str, seconds: float) -> object:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return await ask(embedded, question)
+        except (OSError, asyncpg.PostgresError):
+            if time.monotonic() > deadline:
+                raise
+
+
+class TestEmbeddedServer:
+    async def test_keeps_what_a_crash_must_not_lose(self, own: EmbeddedServer) -> None:
+        for name in ("fsync", "full_page_writes", "synchronous_commit", "data_checksums"):
+            assert await ask(own, f"show {name}") == "on"
+
+    async def test_a_second_process_on_the_same_directory_attaches(self, own: EmbeddedServer, tmp_path: Path) -> None:
+        second = EmbeddedServer(tmp_path / "data", parameters=SMALL)
+        second.start()
+        assert own.owned
+        assert not second.owned
+        assert await ask(second, "select 1") == 1
+        second.stop()
+        assert await ask(own, "select 1") == 1
+
+    async def test_is_started_again_after_kill_9(self, own: EmbeddedServer, tmp_path: Path) -> None:
+        pid = int((tmp_path / "data/postgres/postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, signal.SIGKILL)
+        assert await ask_until_answered(own, "select 1", seconds=10) == 1
+
+    async def test_starts_again_on_its_data(self, tmp_path: Path) -> None:
+        first = EmbeddedServer(tmp_path / "data", parameters=SMALL)
+        first.start()
+        await ask(first, "create table kept (n int)")
+        first.stop()
+        again = EmbeddedServer(tmp_path / "data", parameters=SMALL)
+        again.start()
+        assert await ask(again, "select count(*) from kept") == 0
+        again.stop()
+
+    def test_runs_as_nobody_special_when_started_by_root(self, own: EmbeddedServer, tmp_path: Path) -> None:
+        pid = int((tmp_path / "data/postgres/postmaster.pid").read_text().splitlines()[0])
+        assert Path(f"/proc/{pid}").stat().st_uid != 0

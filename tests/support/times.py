@@ -1,0 +1,5 @@
+"""Fixed moments of the tests."""
+
+from datetime import UTC, datetime
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -1,0 +1,36 @@
+"""One table per benchmark: what was measured, the limit beside it, the ratio, the target."""
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`ratio` is ours / limit where more is better, or the plain figure; `target` is a bound it must keep."""
+
+    what: str
+    ours: str
+    limit: str
+    ratio: float | None
+    target: float | None = None
+    at_most: bool = False
+
+    @property
+    def verdict(self) -> str:
+        if self.target is None or self.ratio is None:
+            return ""
+        held = self.ratio <= self.target if self.at_most else self.ratio >= self.target
+        return "held" if held else "MISSED"
+
+
+def show(title: str, lines: list[Line], note: str = "") -> None:
+    table = Table(title=title, caption=note, title_justify="left", caption_justify="left")
+    for heading in ("what", "ours", "limit of the same run", "ratio", "target", ""):
+        table.add_column(heading)
+    for line in lines:
+        bound = "" if line.target is None else f"{'≤' if line.at_most else '≥'} {line.target:g}"
+        ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
+        table.add_row(line.what, line.ours, line.limit, ratio, bound, line.verdict)
+    Console().print(table)

@@ -1,6 +1,7 @@
 """Real PostgreSQL for every test: one embedded server a session, one fresh database a test (cloned in about 20 ms)."""
 
 import itertools
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,9 +22,10 @@ FAST = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "shared_buffers": "128MB",
-    "summarize_wal": "off",
     "autovacuum": "off",
 }
+# Set by the test that runs the database and tracking tests on another PostgreSQL.
+OTHER_POSTGRES = os.environ.get("ASSAY_TEST_POSTGRES_BIN")
 _numbers = itertools.count()
 
 
@@ -31,7 +33,8 @@ _numbers = itertools.count()
 def server() -> Iterator[EmbeddedServer]:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="assay-test-", dir=memory if memory.is_dir() else None) as folder:
-        embedded = EmbeddedServer(Path(folder), parameters=FAST)
+        programs = Path(OTHER_POSTGRES) if OTHER_POSTGRES else None
+        embedded = EmbeddedServer(Path(folder), parameters=FAST, programs=programs)
         embedded.start()
         yield embedded
         embedded.stop()

@@ -57,7 +57,6 @@ def tuning() -> dict[str, str]:
         "checkpoint_timeout": "15min",
         "max_connections": "200",
         "jit": "off",  # our statements are short; compiling them costs more than running them
-        "summarize_wal": "on",  # incremental backups need it from the first start
         "timezone": "UTC",
         "log_timezone": "UTC",
     }
@@ -66,12 +65,22 @@ def tuning() -> dict[str, str]:
 class EmbeddedServer:
     """One server on `data_dir/postgres`. `start()`, `url`, `stop()`; safe to call from any number of processes."""
 
-    def __init__(self, data_dir: Path, *, run_as: str = "assay", parameters: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        run_as: str = "assay",
+        parameters: Mapping[str, str] | None = None,
+        programs: Path | None = None,
+    ) -> None:
+        """`programs`: the `bin` folder of another PostgreSQL (15 or newer) instead of the one that came along."""
         self._root = data_dir.resolve()
         self._data = self._root / "postgres"
-        self._bin = binaries()
+        self._bin = programs or binaries()
         self._user = _unprivileged(run_as) if os.geteuid() == 0 else None
         self._parameters = {**tuning(), **(parameters or {})}
+        if programs is None:
+            self._parameters.setdefault("summarize_wal", "on")  # incremental backups need it from the first start
         digest = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
         self._sockets = (
             Path(tempfile.gettempdir()) / f"assay-{digest}"

@@ -10,7 +10,7 @@ import pytest
 
 from app.db.embedded import EmbeddedServer
 
-SMALL = {"shared_buffers": "32MB", "summarize_wal": "off"}
+SMALL = {"shared_buffers": "32MB"}
 
 
 @pytest.fixture

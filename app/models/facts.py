@@ -23,6 +23,7 @@ class ModelFacts:
     retention_days: int
     scale: Scale | None  # regression: fixed by the reference or the first rows; None until then
     revision: int
+    archived: bool = False  # can be read, takes nothing new in
 
     @property
     def shape(self) -> Shape:

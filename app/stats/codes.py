@@ -30,7 +30,7 @@ class Family(IntEnum):
     NONZERO = 7  # 0: labelled predictions whose actual is not 0 (regression: what MAPE counts)
     SCORE = 16  # score bin, of all predictions (binary: P(positive); multiclass: the top class's probability)
     CLASS_SCORE = 17  # (class * 2 + is_actual) * 1024 + score bin, labelled and scored (binary: slot 0 is P(positive))
-    CALIBRATION = 18  # calibration bin * 4 + {0, 1: limbs of Σp; 2: hits; 3: rows}, labelled and scored
+    CALIBRATION = 18  # calibration bin * 4 + {0: Σp in 2^-32; multiclass 1: hits, 2: rows of the top class}
 
 
 FAMILY_SHIFT = 24
@@ -38,6 +38,8 @@ FIRST_HIST = 16
 SCORE_BINS = 1024
 CALIBRATION_BINS = 64
 DELAY_BINS = 160  # the last one starts at 2^39.5 s, about 25,000 years
+CALIBRATION_SLOTS = 4
+SUMS = 12  # sum ids, see `counting`
 SUM_LIMBS = 8
 
 _WIDE = 896  # equal-width bins before the outer two are split
@@ -51,6 +53,8 @@ CALIBRATION_OF_SCORE: NDArray[np.int64] = np.clip(np.arange(SCORE_BINS) - _TAIL,
     _WIDE // CALIBRATION_BINS
 )
 DELAY_EDGES_S: NDArray[np.float64] = np.concatenate([[0.0], 2.0 ** (np.arange(DELAY_BINS - 1) / 4), [np.inf]])
+# whole microseconds, so that no machine's rounding of a power matters
+_DELAY_STEPS_US: NDArray[np.int64] = np.ceil(DELAY_EDGES_S[1:-1] * 1e6).astype(np.int64)
 
 
 def code(family: Family, index: int = 0) -> int:
@@ -115,12 +119,7 @@ def score_bin(score: NDArray[np.float64]) -> NDArray[np.int64]:
 def delay_bin(delay_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """Four bins an octave from 1 s; bin 0 is everything below 1 s, and what came before its prediction.
 
-    By frexp and comparisons only, so that every machine finds the same bin.
-
     >>> delay_bin(np.array([-5, 999_999, 1_000_000, 2_000_000, 3_600_000_000])).tolist()
     [0, 0, 1, 5, 48]
     """
-    mantissa, exponent = np.frexp(np.maximum(delay_us, 0) * 1e-6)
-    quarter = (mantissa >= 2**-0.75).astype(np.int64) + (mantissa >= 2**-0.5) + (mantissa >= 2**-0.25)
-    bins: NDArray[np.int64] = np.where(exponent >= 1, 4 * (exponent - 1) + quarter + 1, 0)
-    return np.minimum(bins, DELAY_BINS - 1)
+    return np.searchsorted(_DELAY_STEPS_US, delay_us, side="right").astype(np.int64, copy=False)

@@ -1,12 +1,7 @@
-"""Rows → sparse integers. The only place where rows are looked at; everything after adds.
-
-A *plane* is one thing counted of some rows: at which index of which family each row counts, and how much. Planes are
-counted in one dense `bincount` where cells × codes is small, by sorting where it is not; both give the same Sparse.
-"""
+"""Rows → sparse integers. The only place where rows are looked at; everything after adds."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +9,11 @@ from numpy.typing import NDArray
 from app.stats.codes import (
     CALIBRATION_BINS,
     CALIBRATION_OF_SCORE,
+    CALIBRATION_SLOTS,
     DELAY_BINS,
-    FAMILY_SHIFT,
     SCORE_BINS,
     SUM_LIMBS,
+    SUMS,
     Family,
     Task,
     delay_bin,
@@ -35,24 +31,23 @@ from app.stats.fixedpoint import (
     log,
     to_units,
 )
-from app.stats.sparse import Sparse, consolidate, keys, merge, run_starts
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-CHUNK = 1 << 20  # rows counted at once: float64 sums of 32-bit limbs stay exact below 2^21 rows
-_DENSE = 16384  # grid positions that cost less than a sort, whatever the rows
-_EPS = float(np.finfo(np.float64).eps)  # where scikit-learn's log_loss clips
+from app.stats.planes import CHUNK, Cells, Floats, Ints, Marks, Plane, Totals, count, total
+from app.stats.sparse import Sparse, merge
 
 LOG_LOSS, LOG_LOSS_2, BRIER, BRIER_2 = range(4)
 ERROR, ABS, ERROR_2, ERROR_4, Y, Y_2, RATIO, RATIO_2, Y_3, Y_4, ERROR_2_Y, ERROR_2_Y_2 = range(12)
+
+_EPS = float(np.finfo(np.float64).eps)  # where scikit-learn's log_loss clips
+_LOSS_CODES = (np.arange(4)[:, np.newaxis] * SUM_LIMBS + np.arange(2)).ravel()
+_LOSS_UNITS = np.array([[-1.0], [1.0], [1.0], [1.0]]) * 2.0**LOSS_BITS  # the logarithm is negative, its square is not
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What a model's statistics look like.
 
-    `positive` is the positive class's index (binary only); `scale` is for regression only.
+    `positive` is the positive class's index (binary only); `scale` is for regression only: without one
+    its predictions can be counted, its labels cannot.
     """
 
     task: Task
@@ -60,23 +55,10 @@ class Shape:
     scale: Scale | None = None
     positive: int = 1
 
-    def __post_init__(self) -> None:
-        if self.task is Task.REGRESSION and self.scale is None:
-            raise ValueError("scale: a regression needs one, see Scale.fit")
-
-
-@dataclass(frozen=True, slots=True)
-class _Plane:
-    family: Family
-    width: int
-    cell: NDArray[np.intp]
-    index: NDArray[np.int64] | int
-    weight: NDArray[np.float64] | None = None  # whole numbers below 2^33; None counts rows
-
 
 def count_predictions(
     shape: Shape,
-    cell: NDArray[np.intp],
+    cell: Cells,
     cells: int,
     *,
     predicted: NDArray[np.integer],
@@ -104,18 +86,18 @@ def count_predictions(
                 for rows in _chunks(cell.size)
             ]
         )
-    planes = [_Plane(Family.N, 1, cell, 0)]
+    planes: list[Plane] = [total(Family.N, cell)]
     if shape.task is not Task.REGRESSION:
-        planes.append(_Plane(Family.PREDICTED, _width(shape, predicted), cell, predicted.astype(np.int64)))
+        planes.append(Marks(Family.PREDICTED, _width(shape, predicted), cell, predicted.astype(np.int64)))
         top = score if shape.task is Task.BINARY else scores.max(axis=1) if scores is not None else score[:0]
         kept, top = _scored(top)
-        planes.append(_Plane(Family.SCORE, SCORE_BINS, _take(cell, kept), score_bin(top)))
-    return _count(cells, planes)
+        planes.append(Marks(Family.SCORE, SCORE_BINS, _take(cell, kept), score_bin(top)))
+    return count(cells, planes)
 
 
 def count_labels(
     shape: Shape,
-    cell: NDArray[np.intp],
+    cell: Cells,
     cells: int,
     *,
     actual: Floats,
@@ -152,36 +134,39 @@ def count_labels(
                 for rows in _chunks(cell.size)
             ]
         )
-    planes = [_Plane(Family.LABELLED, 1, cell, 0), _Plane(Family.DELAY, DELAY_BINS, cell, delay_bin(delay_us))]
+    planes: list[Plane] = [
+        total(Family.LABELLED, cell),
+        Marks(Family.DELAY, DELAY_BINS, cell, delay_bin(delay_us)),
+    ]
     if shape.task is Task.REGRESSION:
-        assert shape.scale is not None  # noqa: S101  (Shape's own promise, for the type checker)
-        planes += _regression(shape.scale, cell, actual, score)
-        return _count(cells, planes)
+        if shape.scale is None:
+            raise ValueError("shape: labels of a regression need a scale, see Scale.fit")
+        return count(cells, [*planes, *_regression(shape.scale, cell, actual, score)])
     truth = actual.astype(np.int64)
     width = _width(shape, truth, predicted)
-    planes.append(_Plane(Family.CONFUSION, width * width, cell, pair(truth, predicted.astype(np.int64))))
+    planes.append(Marks(Family.CONFUSION, width * width, cell, pair(truth, predicted.astype(np.int64))))
     if shape.task is Task.BINARY:
         kept, p = _scored(score)
         planes += _binary(_take(cell, kept), p, _take(truth, kept) == shape.positive)
     elif scores is not None:
         kept, _ = _scored(scores.max(axis=1))
         planes += _multiclass(_take(cell, kept), _take(scores, kept), _take(truth, kept), shape.classes)
-    return _count(cells, planes)
+    return count(cells, planes)
 
 
-def _binary(cell: NDArray[np.intp], p: Floats, positive: NDArray[np.bool_]) -> list[_Plane]:
+def _binary(cell: Cells, p: Floats, positive: NDArray[np.bool_]) -> list[Plane]:
     bins = score_bin(p)
     given = np.where(positive, p, 1.0 - p)  # probability given to what happened
     miss = 1.0 - given
     return [
-        _Plane(Family.SCORED, 1, cell, 0),
-        _Plane(Family.CLASS_SCORE, 2 * SCORE_BINS, cell, bins + SCORE_BINS * positive),
-        *_losses(cell, given, miss * miss),
-        *_calibration(cell, bins, p, positive),
+        total(Family.SCORED, cell),
+        Marks(Family.CLASS_SCORE, 2 * SCORE_BINS, cell, bins + SCORE_BINS * positive),
+        _losses(cell, given, miss * miss),
+        _claimed(cell, CALIBRATION_OF_SCORE[bins] * CALIBRATION_SLOTS, p),
     ]
 
 
-def _multiclass(cell: NDArray[np.intp], scores: Floats, truth: Ints, classes: int) -> list[_Plane]:
+def _multiclass(cell: Cells, scores: Floats, truth: Ints, classes: int) -> list[Plane]:
     classes = max(classes, int(truth.max(initial=-1)) + 1)
     if scores.shape[1] < classes:  # scored before a class was added: it got no probability
         scores = np.pad(scores, ((0, 0), (0, classes - scores.shape[1])))
@@ -189,44 +174,42 @@ def _multiclass(cell: NDArray[np.intp], scores: Floats, truth: Ints, classes: in
     row = np.arange(n)
     actual = np.zeros((n, k), np.bool_)
     actual[row, truth] = True
-    top = scores.argmax(axis=1)
-    peak = np.ascontiguousarray(scores[row, top])
     slots = (2 * np.arange(k) + actual) * SCORE_BINS + score_bin(scores.ravel()).reshape(n, k)
+    top = scores.argmax(axis=1)
+    peak = scores[row, top]
+    slot = CALIBRATION_OF_SCORE[score_bin(peak)] * CALIBRATION_SLOTS
+    hit = np.flatnonzero(top == truth)
+    width = CALIBRATION_BINS * CALIBRATION_SLOTS
     return [
-        _Plane(Family.SCORED, 1, cell, 0),
-        _Plane(Family.CLASS_SCORE, 2 * k * SCORE_BINS, np.repeat(cell, k), slots.ravel()),
-        *_losses(cell, scores[row, truth], np.square(scores - actual).sum(axis=1)),
-        *_calibration(cell, score_bin(peak), peak, top == truth),
+        total(Family.SCORED, cell),
+        Marks(Family.CLASS_SCORE, 2 * k * SCORE_BINS, np.repeat(cell, k), slots.ravel()),
+        _losses(cell, scores[row, truth], np.square(scores - actual).sum(axis=1)),
+        _claimed(cell, slot, peak),
+        Marks(Family.CALIBRATION, width, cell[hit], slot[hit] + 1),
+        Marks(Family.CALIBRATION, width, cell, slot + 2),
     ]
 
 
-def _losses(cell: NDArray[np.intp], given: Floats, brier: Floats) -> list[_Plane]:
-    loss = -log(np.clip(given, _EPS, 1.0 - _EPS))
-    units = np.rint(np.stack((loss, loss * loss, brier, brier * brier)) * 2.0**LOSS_BITS)
-    high = np.trunc(units * 2.0**-32)
-    low = units - high * 2.0**32
-    return [
-        _Plane(Family.SUM, 1, cell, name * SUM_LIMBS + limb, part[name])
-        for name in (LOG_LOSS, LOG_LOSS_2, BRIER, BRIER_2)
-        for limb, part in ((0, low), (1, high))
-    ]
+def _claimed(cell: Cells, slot: Ints, p: Floats) -> Marks:
+    """Σp of each calibration bin; 2^-32 a row resolves the mean to 1.2e-10."""
+    weight = np.rint(p * 2.0**CALIBRATION_BITS)
+    return Marks(Family.CALIBRATION, CALIBRATION_BINS * CALIBRATION_SLOTS, cell, slot, weight)
 
 
-def _calibration(cell: NDArray[np.intp], bins: Ints, p: Floats, hit: NDArray[np.bool_]) -> list[_Plane]:
-    slot = 4 * CALIBRATION_OF_SCORE[bins]
-    units = np.rint(p * 2.0**CALIBRATION_BITS)
-    high = np.trunc(units * 2.0**-32)
-    hits = np.flatnonzero(hit)
-    width = 4 * CALIBRATION_BINS
-    return [
-        _Plane(Family.CALIBRATION, width, cell, slot, units - high * 2.0**32),
-        _Plane(Family.CALIBRATION, width, cell, slot + 1, high),
-        _Plane(Family.CALIBRATION, width, cell[hits], slot[hits] + 2),
-        _Plane(Family.CALIBRATION, width, cell, slot + 3),
-    ]
+def _losses(cell: Cells, given: Floats, brier: Floats) -> Totals:
+    losses = np.empty((4, given.size))
+    losses[LOG_LOSS] = log(np.clip(given, _EPS, 1.0 - _EPS))
+    losses[BRIER] = brier
+    np.square(losses[::2], out=losses[1::2])
+    losses *= _LOSS_UNITS
+    np.rint(losses, out=losses)
+    limb = np.empty((8, given.size))
+    np.trunc(losses * 2.0**-32, out=limb[1::2])
+    np.subtract(losses, limb[1::2] * 2.0**32, out=limb[::2])
+    return Totals(Family.SUM, SUMS * SUM_LIMBS, cell, _LOSS_CODES, limb)
 
 
-def _regression(scale: Scale, cell: NDArray[np.intp], actual: Floats, predicted: Floats) -> list[_Plane]:
+def _regression(scale: Scale, cell: Cells, actual: Floats, predicted: Floats) -> list[Plane]:
     error = np.ldexp(predicted - actual, scale.exponent)
     y = np.rint(to_units(scale, actual))
     square, rest = exact_square(y)
@@ -251,117 +234,12 @@ def _regression(scale: Scale, cell: NDArray[np.intp], actual: Floats, predicted:
         ERROR_2_Y: error2 * y,
         ERROR_2_Y_2: error2 * low * square,
     }
-    names = (*values, Y_2)  # the square's rounding error goes to the same sum: Σy² is exact
-    matrix = np.rint(np.stack((*values.values(), rest)))
-    return [
-        _Plane(Family.NONZERO, 1, cell[nonzero], 0),
-        *(
-            _Plane(Family.SUM, 1, cell, name * SUM_LIMBS + limb, part[row])
-            for limb, part in limbs(matrix)
-            for row, name in enumerate(names)
-        ),
-    ]
-
-
-def _count(cells: int, planes: list[_Plane]) -> Sparse:
-    rows = max(plane.cell.size for plane in planes)
-    if cells > 2 * rows + 1:
-        return _compacted(planes)
-    widths: dict[Family, int] = {}
-    for plane in sorted(planes, key=lambda plane: plane.family):
-        widths[plane.family] = 12 * SUM_LIMBS if plane.family is Family.SUM else plane.width
-    entries = sum(plane.cell.size for plane in planes if plane.weight is None)
-    if cells * sum(widths.values()) <= max(_DENSE, 4 * entries):
-        return _count_dense(cells, planes, tuple(widths.items()))
-    return _count_sorted(cells, planes)
-
-
-def _compacted(planes: list[_Plane]) -> Sparse:
-    """Fewer rows than cells: count over the cells that occur."""
-    present = np.unique(np.concatenate([plane.cell for plane in planes]))
-    if present.size == 0:
-        return Sparse.empty()
-    dense = [
-        _Plane(p.family, p.width, np.searchsorted(present, p.cell), p.index, p.weight)  # stays in order
-        for p in planes
-    ]
-    counted = _count(present.size, dense)
-    return Sparse(present.astype(np.uint32)[counted.cell], counted.code, counted.amount)
-
-
-@lru_cache(maxsize=64)
-def _layout(widths: tuple[tuple[Family, int], ...]) -> tuple[dict[Family, int], NDArray[np.uint32]]:
-    """Offset of each family in a grid row, and the code of each grid column (ascending)."""
-    offsets: dict[Family, int] = {}
-    start = 0
-    for family, width in widths:
-        offsets[family] = start
-        start += width
-    columns = [np.arange(width, dtype=np.uint32) + np.uint32(family << FAMILY_SHIFT) for family, width in widths]
-    return offsets, np.concatenate(columns)
-
-
-def _count_dense(cells: int, planes: list[_Plane], widths: tuple[tuple[Family, int], ...]) -> Sparse:
-    offsets, codes = _layout(widths)
-    columns = codes.size
-    flat = [_flat(p, cells, columns, offsets[p.family]) for p in planes if p.weight is None and not _constant(p)]
-    grid = np.bincount(np.concatenate(flat), minlength=cells * columns) if flat else np.zeros(cells * columns, np.intp)
-    grid = grid.reshape(cells, columns)
-    for plane in planes:
-        start = offsets[plane.family]
-        if isinstance(plane.index, int):
-            grid[:, start + plane.index] += _per_cell(plane, cells)
-        elif plane.weight is not None:
-            sums = np.bincount(_flat(plane, cells, plane.width, 0), plane.weight, cells * plane.width)
-            grid[:, start : start + plane.width] += sums.astype(np.int64).reshape(cells, plane.width)
-    filled = np.flatnonzero(grid)
-    amount = grid.ravel()[filled]
-    if cells == 1:
-        return Sparse(np.zeros(filled.size, np.uint32), codes[filled], amount)
-    cell, column = np.divmod(filled, columns)
-    return Sparse(cell.astype(np.uint32), codes[column], amount)
-
-
-def _count_sorted(cells: int, planes: list[_Plane]) -> Sparse:
-    plain = [p for p in planes if p.weight is None and not _constant(p)]
-    found: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
-    if plain:
-        every = np.concatenate([_keys(plane) for plane in plain])
-        every.sort()
-        starts = run_starts(every)
-        found.append((every[starts], np.diff(starts, append=every.size)))
-    for plane in planes:
-        if isinstance(plane.index, int):
-            sums = _per_cell(plane, cells)
-            kept = np.flatnonzero(sums)
-            where = np.full(kept.size, plane.family << FAMILY_SHIFT | plane.index, np.uint32)
-            found.append((keys(kept, where), sums[kept]))
-        elif plane.weight is not None:
-            unique, inverse = np.unique(_keys(plane), return_inverse=True)
-            found.append((unique, np.bincount(inverse, plane.weight, unique.size).astype(np.int64)))
-    return consolidate(np.concatenate([key for key, _ in found]), np.concatenate([amount for _, amount in found]))
-
-
-def _constant(plane: _Plane) -> bool:
-    return isinstance(plane.index, int)
-
-
-def _flat(plane: _Plane, cells: int, columns: int, start: int) -> NDArray[np.int64]:
-    index = plane.index + start if start else plane.index
-    return np.asarray(index if cells == 1 else plane.cell * columns + index)
-
-
-def _keys(plane: _Plane) -> NDArray[np.uint64]:
-    return keys(plane.cell, np.asarray(plane.index + np.int64(plane.family << FAMILY_SHIFT)))
-
-
-def _per_cell(plane: _Plane, cells: int) -> NDArray[np.int64]:
-    """Rows, or whole-numbered weights, of each cell; exact because a chunk has at most 2^20 rows."""
-    if plane.weight is None:
-        return np.bincount(plane.cell, minlength=cells) if cells > 1 else np.array([plane.cell.size])
-    if cells == 1:
-        return np.array([int(plane.weight.sum())])
-    return np.bincount(plane.cell, plane.weight, cells).astype(np.int64)
+    names = np.array([*values])
+    sums: list[Plane] = []
+    for limb, part in limbs(np.rint(np.stack((*values.values(), rest)))):
+        part[Y_2] += part[-1]  # with the square's rounding error Σy² is exact
+        sums.append(Totals(Family.SUM, SUMS * SUM_LIMBS, cell, names * SUM_LIMBS + limb, part[:-1]))
+    return [total(Family.NONZERO, cell[nonzero]), *sums]
 
 
 def _width(shape: Shape, *indexes: NDArray[np.integer]) -> int:
@@ -369,7 +247,7 @@ def _width(shape: Shape, *indexes: NDArray[np.integer]) -> int:
     return max(shape.classes, *(int(index.max(initial=-1)) + 1 for index in indexes))
 
 
-def _scored(top: Floats) -> tuple[NDArray[np.intp] | None, Floats]:
+def _scored(top: Floats) -> tuple[Cells | None, Floats]:
     """Rows that carry a score (None = all) and their scores."""
     missing = np.isnan(top)
     if not missing.any():

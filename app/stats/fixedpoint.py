@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOSS_BITS = 50  # losses and their squares: one unit is 2^-50
-CALIBRATION_BITS = 40  # Σp
+CALIBRATION_BITS = 32  # Σp: one limb
 RATIO_BITS = 40  # |e/y|; its square has twice as many
 RESOLUTION = 40  # a unit of the target is 2^-40 of its spread (9e-13)
 RANGE = 30  # and 2^30 spreads about the centre fit

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from app.stats.codes import (
     CALIBRATION_BINS,
+    CALIBRATION_OF_SCORE,
+    CALIBRATION_SLOTS,
     DELAY_BINS,
     FAMILY_SHIFT,
     SCORE_BINS,
     SUM_LIMBS,
+    SUMS,
     Family,
     Task,
     is_hist,
@@ -146,9 +149,17 @@ class Tally:
 
         A hit: the positive class happened (binary), the top class did (multiclass).
         """
-        grid = self._grid(Family.CALIBRATION, 4 * CALIBRATION_BINS).reshape(self.points, CALIBRATION_BINS, 4)
-        total = DD.of(grid[..., 1]).times(32) + DD.of(grid[..., 0])
-        return total.times(-CALIBRATION_BITS).value(), grid[..., 2], grid[..., 3]
+        grid = self._grid(Family.CALIBRATION, CALIBRATION_BINS * CALIBRATION_SLOTS)
+        slots = grid.reshape(self.points, CALIBRATION_BINS, CALIBRATION_SLOTS)
+        claimed = np.ldexp(slots[..., 0].astype(np.float64), -CALIBRATION_BITS)
+        if self.shape.task is Task.MULTICLASS:
+            return claimed, slots[..., 1], slots[..., 2]
+        cell, index, amount = self._family(Family.CLASS_SCORE)  # a positive is a hit: the score histogram has them
+        where = cell * np.int64(CALIBRATION_BINS) + CALIBRATION_OF_SCORE[index % SCORE_BINS]
+        hits, rows = np.zeros(claimed.size, np.int64), np.zeros(claimed.size, np.int64)
+        np.add.at(rows, where, amount)
+        np.add.at(hits, where, np.where(index >= SCORE_BINS, amount, 0))
+        return claimed, hits.reshape(claimed.shape), rows.reshape(claimed.shape)
 
     def sum(self, name: int) -> DD:
         """[P] a fixed-point sum of `counting` (LOG_LOSS, ERROR …) in its own units, exact to 106 bits."""
@@ -161,7 +172,7 @@ class Tally:
 
     @cached_property
     def _sums(self) -> Ints:
-        return self._grid(Family.SUM, 12 * SUM_LIMBS)
+        return self._grid(Family.SUM, SUMS * SUM_LIMBS)
 
     def _family(self, family: Family) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Ints]:
         """Cell, index and amount of the entries of one family, in order."""

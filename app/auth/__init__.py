@@ -1,0 +1,1 @@
+"""Who may do what: users, tokens, API keys, limits, and the one table role → scopes."""

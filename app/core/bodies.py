@@ -1,0 +1,85 @@
+"""Bodies on their way in: counted (also when chunked), timed, and JSON read strictly before anybody uses it."""
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import Message, Receive
+
+from app.core import strict_json
+from app.core.exchange import Exchange
+from app.core.http import BodyTooLarge, BodyTooSlow
+
+
+class CountedBody:
+    """A request's `receive`. Raises `BodyTooLarge`, `BodyTooSlow` or `InvalidRequest` into whoever reads.
+
+    The limit is looked up when reading begins, so that a guard may have raised it. A batch goes through piece by piece
+    (its decoder is strict itself); any other JSON is gathered and checked first.
+    """
+
+    __slots__ = ("_checked", "_deadline", "_exchange", "_finished", "_headers", "_receive", "_seen", "_timeout")
+
+    def __init__(
+        self, receive: Receive, exchange: Exchange, headers: Mapping[bytes, bytes], *, timeout_s: float
+    ) -> None:
+        self._receive = receive
+        self._exchange = exchange
+        self._headers = headers
+        self._timeout = timeout_s
+        self._deadline: float | None = None
+        self._seen = 0
+        self._finished = False
+        self._checked = False
+
+    async def __call__(self) -> Message:
+        if self._finished:
+            return await self._receive()  # only the news that the client left can come now
+        if self._deadline is None:
+            self._begin()
+        if self._checked:
+            return await self._gathered()
+        return await self._next()
+
+    def _begin(self) -> None:
+        self._deadline = asyncio.get_running_loop().time() + self._timeout
+        self._checked = self._exchange.body_limit < self._exchange.batch_limit and _is_json(self._headers)
+        declared = self._headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared[:20]) > self._exchange.body_limit:
+            raise self._too_large()
+
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyTooSlow(
+                f"the body took longer than {self._timeout:g} s", headers={"Connection": "close"}
+            ) from None
+        if message["type"] != "http.request":
+            return message
+        self._seen += len(message.get("body", b""))
+        if self._seen > self._exchange.body_limit:
+            raise self._too_large()
+        self._finished = not message.get("more_body", False)
+        return message
+
+    async def _gathered(self) -> Message:
+        pieces = []
+        while not self._finished:
+            message = await self._next()
+            if message["type"] != "http.request":
+                return message
+            pieces.append(message.get("body", b""))
+        body = b"".join(pieces)
+        if body:
+            strict_json.check(body)
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    def _too_large(self) -> BodyTooLarge:
+        limit = self._exchange.body_limit
+        return BodyTooLarge(f"the body is larger than {limit} bytes", limit_bytes=limit)
+
+
+def _is_json(headers: Mapping[bytes, bytes]) -> bool:
+    kind = headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")

@@ -1,0 +1,232 @@
+"""The outermost layer: one ASGI wrapper does what every request needs, and answers what the framework would not.
+
+Request id, trusted hosts, body limits, security headers, metrics, the access log, the gate (503 while the process is not
+ready to work), and an answer to every unknown error, so that the connection stays usable for the next request.
+"""
+
+import asyncio
+import enum
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core import telemetry
+from app.core.bodies import CountedBody
+from app.core.errors import InvalidRequest, Place, Problem, Unavailable
+from app.core.exchange import KEY, Exchange
+from app.core.http import MEDIA_TYPE, InternalError, UntrustedHost, document, headers_of
+from app.core.settings import HttpSettings
+
+log = structlog.get_logger()
+
+CLIENT_LEFT = 499  # nginx's number for it; only metrics and log see it
+UNMATCHED = "unmatched"
+_REQUEST_ID = re.compile(rb"[\w-]{1,64}", re.ASCII)
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+class Phase(enum.Enum):
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+
+
+class Gate:
+    """Whether this process works, and how many requests it has under way."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.STARTING
+        self.under_way = 0
+
+    def open(self) -> None:
+        self.phase = Phase.RUNNING
+
+    def drain(self) -> None:
+        self.phase = Phase.DRAINING
+
+    async def emptied(self, timeout_s: float) -> bool:
+        """Waits until no request is under way; False when the time is over first."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        while self.under_way and loop.time() < end:
+            await asyncio.sleep(0.01)
+        return not self.under_way
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An answer that stands ready as bytes."""
+
+    status: int
+    body: bytes
+
+
+class Edge:
+    """Wraps the application. `prepared`: path → an answer for GETs without credentials, given without the router."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: HttpSettings,
+        gate: Gate,
+        templates: Mapping[int, str],
+        prepared: Mapping[str, Callable[[], Prepared]],
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._gate = gate
+        self._templates = templates
+        self._prepared = prepared
+        self._hosts = frozenset(host.lower().encode() for host in settings.trusted_hosts)
+        self._any_host = "*" in settings.trusted_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        exchange = self._exchange(scope, headers)
+        scope[KEY] = exchange
+        answer = _Answer(send, exchange, secure=scope["scheme"] == "https")
+        telemetry.IN_PROGRESS.inc()
+        self._gate.under_way += 1
+        try:
+            await self._respond(scope, headers, receive, answer)
+        except ClientDisconnect:
+            answer.status = CLIENT_LEFT
+        except asyncio.CancelledError:
+            answer.status = answer.status or CLIENT_LEFT
+            raise
+        except Exception as error:
+            log.exception("unknown error", request_id=exchange.request_id, path=scope["path"])
+            if answer.started:
+                raise  # half an answer is out: only cutting the connection tells the client
+            await answer.problem(_unknown(error), scope["path"])
+        finally:
+            self._gate.under_way -= 1
+            telemetry.IN_PROGRESS.dec()
+            self._record(scope, exchange, answer.status, time.perf_counter() - started)
+
+    async def _respond(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
+        ready = self._prepared.get(scope["path"])
+        if ready is not None and scope["method"] == "GET" and b"authorization" not in headers:
+            scope[KEY].route = scope["path"]
+            await answer.prepared(ready())
+            return
+        refusal = self._refusal(scope, headers, gated=ready is None)
+        if refusal is not None:
+            await answer.problem(refusal, scope["path"])
+            return
+        if b"content-length" in headers or b"transfer-encoding" in headers:
+            receive = CountedBody(receive, scope[KEY], headers, timeout_s=self._settings.body_timeout_s)
+        await self._app(scope, receive, answer)
+
+    def _exchange(self, scope: Scope, headers: dict[bytes, bytes]) -> Exchange:
+        given = headers.get(b"x-request-id")
+        trusted = given is not None and _REQUEST_ID.fullmatch(given)
+        return Exchange(
+            request_id=given.decode() if given is not None and trusted else secrets.token_hex(12),
+            client=scope["client"][0] if scope.get("client") else "",
+            body_limit=self._settings.max_body_bytes,
+            batch_limit=self._settings.max_batch_bytes,
+        )
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes], *, gated: bool) -> Problem | None:
+        if not self._any_host and _host(headers.get(b"host", b"")) not in self._hosts:
+            return UntrustedHost("this host name is not served here")
+        if b"%00" in scope["query_string"] or "\0" in scope["path"]:
+            return InvalidRequest("an address can't hold U+0000", places=[Place("/query", "nul", "U+0000")])
+        if gated and self._gate.phase is Phase.STARTING:
+            return Unavailable(
+                "the service is starting: its database is not reachable or not migrated yet",
+                headers={"Retry-After": "1"},
+            )
+        return None
+
+    def _record(self, scope: Scope, exchange: Exchange, status: int, seconds: float) -> None:
+        route = exchange.route or self._template(scope)
+        telemetry.answered(scope["method"], route, status, seconds)
+        write = log.debug if exchange.route else log.info
+        write(
+            "request",
+            request_id=exchange.request_id,
+            method=scope["method"],
+            route=route,
+            path=scope["path"],
+            status=status,
+            duration_ms=round(seconds * 1000, 3),
+            client=exchange.client,
+            principal=exchange.principal,
+        )
+
+    def _template(self, scope: Scope) -> str:
+        route = scope.get("route")
+        if route is not None:
+            return self._templates.get(id(route), UNMATCHED)
+        return "/static" if scope["path"].startswith("/static/") else UNMATCHED
+
+
+class _Answer:
+    """The `send` of one request: adds headers, remembers the status, and can answer by itself."""
+
+    __slots__ = ("_exchange", "_secure", "_send", "started", "status")
+
+    def __init__(self, send: Send, exchange: Exchange, *, secure: bool) -> None:
+        self._send = send
+        self._exchange = exchange
+        self._secure = secure
+        self.started = False
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            message["headers"] = self._completed(message.get("headers", ()))
+        await self._send(message)
+
+    async def prepared(self, ready: Prepared, media_type: bytes = b"application/json") -> None:
+        length = str(len(ready.body)).encode()
+        headers = [(b"content-type", media_type), (b"content-length", length), (b"cache-control", b"no-store")]
+        await self({"type": "http.response.start", "status": ready.status, "headers": headers})
+        await self({"type": "http.response.body", "body": ready.body})
+
+    async def problem(self, problem: Problem, path: str) -> None:
+        body = document(problem, instance=path, request_id=self._exchange.request_id)
+        self._exchange.headers += [
+            (name.lower().encode(), value.encode()) for name, value in headers_of(problem).items()
+        ]
+        await self.prepared(Prepared(problem.status, body), MEDIA_TYPE.encode())
+
+    def _completed(self, given: "list[tuple[bytes, bytes]] | tuple[()]") -> list[tuple[bytes, bytes]]:
+        headers = [*given, (b"x-request-id", self._exchange.request_id.encode()), *_HEADERS, *self._exchange.headers]
+        if not any(name == b"content-security-policy" for name, _ in given):
+            headers.append(_POLICY)
+        if self._secure:
+            headers.append(_HSTS)
+        return headers
+
+
+def _host(value: bytes) -> bytes:
+    """The host without its port; an IPv6 address keeps its brackets."""
+    if value.startswith(b"["):
+        return value.split(b"]", 1)[0].lower() + b"]"
+    return value.split(b":", 1)[0].lower()
+
+
+def _unknown(error: Exception) -> Problem:
+    return error if isinstance(error, Problem) else InternalError("an unexpected error; the log has the cause")

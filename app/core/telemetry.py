@@ -1,0 +1,93 @@
+"""The catalogue of metrics. Labels take values from closed sets only: route templates, never paths.
+
+With `PROMETHEUS_MULTIPROC_DIR` set before the process starts, all processes of a machine add up in any one's answer.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+OTHER = "__other__"
+MAX_MODELS = 500  # series per metric and model; more models share one label, so that a scrape stays bounded
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_models: set[str] = set()
+
+REQUESTS = Counter("assay_http_requests_total", "Answered requests.", ["method", "route", "status"])
+DURATION = Histogram(
+    "assay_http_request_duration_seconds",
+    "From the request's head to the last byte of the answer.",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+IN_PROGRESS = Gauge("assay_http_requests_in_progress", "Requests under way.", multiprocess_mode="livesum")
+LIMITED = Counter("assay_limited_total", "Requests refused by a limit.", ["limit"])
+LIMIT_STORE_FAILURES = Counter("assay_limit_store_failures_total", "Times the store of the limits gave no answer.")
+AUTHENTICATIONS = Counter("assay_authentications_total", "Attempts to log in or refresh.", ["kind", "outcome"])
+HEALTH = Gauge(
+    "assay_component_up",
+    "1 healthy, 0.5 degraded, 0 unhealthy.",
+    ["component"],
+    multiprocess_mode="min",
+)
+PREDICTIONS = Counter("assay_predictions_total", "Predictions received.", ["model_id", "outcome"])
+LABELS = Counter("assay_labels_total", "Labels received.", ["model_id", "outcome"])
+FOLDED = Counter("assay_folded_deltas_total", "Deltas folded into rollups.")
+FOLDING_LAG = Gauge(
+    "assay_folding_lag_seconds", "Age of the oldest delta that is not folded.", multiprocess_mode="mostrecent"
+)
+
+
+def model_label(model_id: str) -> str:
+    """`model_id` as a label: the first `MAX_MODELS` that a process sees keep their name."""
+    if model_id in _models:
+        return model_id
+    if len(_models) >= MAX_MODELS:
+        return OTHER
+    _models.add(model_id)
+    return model_id
+
+
+@lru_cache(maxsize=4096)  # looking a child up costs more than adding to it
+def _answered(method: str, route: str, status: int) -> Counter:
+    return REQUESTS.labels(method, route, str(status))
+
+
+@lru_cache(maxsize=1024)
+def _took(method: str, route: str) -> Histogram:
+    return DURATION.labels(method, route)
+
+
+def answered(method: str, route: str, status: int, seconds: float) -> None:
+    """Counts one answer under its route's template."""
+    known = method if method in _METHODS else "OTHER"
+    _answered(known, route, status).inc()
+    _took(known, route).observe(seconds)
+
+
+def exposition() -> bytes:
+    """Everything, in Prometheus' text format."""
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
+
+
+def process_ended(pid: int) -> None:
+    """Forgets a dead worker's gauges; the parent of several workers calls it."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def empty_shared_folder() -> None:
+    """Removes what an earlier run left; called once by the parent, before any worker starts."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not folder:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for file in Path(folder).glob("*.db"):
+        file.unlink()

@@ -78,15 +78,6 @@ class SetupMissing(Problem):
     status = 409
 
 
-class ScopeMissing(Problem):
-    """The caller may not do this.
-
-    The operation is open to the caller in general; this form of it needs the scope named in `scope`.
-    """
-
-    status = 403
-
-
 class TooManyClasses(Problem):
     """The model can't take more classes.
 

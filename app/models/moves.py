@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.models.errors import IllegalMove, ScopeMissing, SetupMissing
+from app.auth.errors import Forbidden
+from app.models.errors import IllegalMove, SetupMissing
+
+PROMOTE = "deployments:promote"
+ROLL_BACK = "deployments:abort"
 
 
 class State(StrEnum):
@@ -42,16 +46,16 @@ def is_set_up(attempt: Attempt) -> None:
 
 
 def may_promote(attempt: Attempt) -> None:
-    _needs(attempt, "deployments:promote", "a move into production")
+    _needs(attempt, PROMOTE, "a move into production")
 
 
 def may_roll_back(attempt: Attempt) -> None:
-    _needs(attempt, "deployments:manage", "a rollback")
+    _needs(attempt, ROLL_BACK, "a rollback")
 
 
 def _needs(attempt: Attempt, scope: str, what: str) -> None:
     if scope not in attempt.scopes:
-        raise ScopeMissing(f"{what} needs the scope {scope}", scope=scope)
+        raise Forbidden(f"{what} needs the scope {scope}", scope=scope)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,15 @@ class ModelRepository:
             insert(ModelTable).values(**values).on_conflict_do_nothing(index_elements=["model_id"])
         )
 
-    async def page(self, *, after: str | None, limit: int, archived: bool) -> Sequence[ModelTable]:
+    async def page(
+        self, *, after: str | None, limit: int, archived: bool, only: Sequence[str] | None
+    ) -> Sequence[ModelTable]:
+        """By id; `only`: of these models, where not of all."""
         query = select(ModelTable).order_by(ModelTable.model_id).limit(limit)
         if after is not None:
             query = query.where(ModelTable.model_id > after)
+        if only is not None:
+            query = query.where(ModelTable.model_id.in_(only))
         if not archived:
             query = query.where(ModelTable.archived_at.is_(None))
         return (await self._session.scalars(query)).all()
@@ -169,9 +174,11 @@ class ModelRepository:
         await self._session.flush()
         return row
 
-    async def monitors(self, versions: Sequence[int]) -> Sequence[MonitorTable]:
-        query = select(MonitorTable).where(MonitorTable.version_no.in_(versions))
-        return (await self._session.scalars(query.order_by(MonitorTable.version_no, MonitorTable.name))).all()
+    async def monitors(
+        self, versions: Sequence[int], *, after: int = 0, limit: int | None = None
+    ) -> Sequence[MonitorTable]:
+        query = select(MonitorTable).where(MonitorTable.version_no.in_(versions), MonitorTable.id > after)
+        return (await self._session.scalars(query.order_by(MonitorTable.id).limit(limit))).all()
 
     async def channels(self, version_no: int) -> Sequence[ChannelTable]:
         query = select(ChannelTable).where(ChannelTable.version_no == version_no).order_by(ChannelTable.position)

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0002_models"
-down_revision = None
+down_revision = "0001_auth"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,83 @@
+"""The product as its own process, to be killed."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+EMAIL, PASSWORD = "admin@example.com", "a-long-first-password"
+READY_TIMEOUT_S = 60.0
+
+
+class ServedProduct:
+    """`assay serve` on a data directory of its own, with its embedded database; survives being killed."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.data = folder / "data"
+        self.port = _free_port()
+        self.log = folder / "serve.log"
+        self._environment = os.environ | {
+            "ASSAY_PORT": str(self.port),
+            "ASSAY_DATA_DIR": str(self.data),
+            "ASSAY_ADMIN_EMAIL": EMAIL,
+            "ASSAY_ADMIN_PASSWORD": PASSWORD,
+            "ASSAY_LIMITS__ENABLED": "false",
+            **environment,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "app.cli", "serve"]
+        with self.log.open("ab") as sink:
+            self._process = subprocess.Popen(command, env=self._environment, stdout=sink, stderr=sink)
+
+    def wait_until_ready(self) -> float:
+        """Seconds until ready."""
+        started = time.monotonic()
+        while time.monotonic() - started < READY_TIMEOUT_S:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/api/v1/system/health/ready", timeout=2).status_code == 200:
+                    return time.monotonic() - started
+            time.sleep(0.02)
+        raise AssertionError(f"not ready in {READY_TIMEOUT_S} s:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL: no shutdown code runs; the database goes on."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def kill_database(self) -> None:
+        """SIGKILL of the postmaster and all its children."""
+        pid = int((self.data / "postgres/postmaster.pid").read_text().splitlines()[0])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for victim in (pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM and the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(timeout=60)
+
+    def token(self) -> str:
+        answer = httpx.post(f"{self.url}/api/v1/auth/token", data={"username": EMAIL, "password": PASSWORD}, timeout=30)
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -8,6 +8,7 @@ of the rest and the offsets from it; amounts are one byte each, those that don't
 1,000 rows of one hour takes about 6 kB.
 """
 
+import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,12 @@ class Ledger:
     @staticmethod
     def of(context: Minutes, cohort_minute: Minutes, known_minute: Minutes) -> tuple[Cells, NDArray[np.intp]]:
         """The distinct cells of n rows, and each row's cell: count the rows into `range(len(cells))`."""
-        return _distinct([np.asarray(column, np.int64) for column in (context, cohort_minute, known_minute)])
+        columns = [np.asarray(column, np.int64) for column in (context, cohort_minute, known_minute)]
+        first, place = distinct(columns)
+        cells = np.empty(len(first), CELL)
+        for name, column in zip(("context", "cohort", "known"), columns, strict=True):
+            cells[name] = column[first]
+        return cells, place
 
     @classmethod
     def empty(cls) -> "Ledger":
@@ -98,41 +104,39 @@ def unpack(body: bytes) -> Ledger:
     return Ledger(cells, Sparse(cell.astype(np.uint32), code, amount))
 
 
-def _distinct(columns: list[NDArray[np.int64]]) -> tuple[Cells, NDArray[np.intp]]:
+def distinct(columns: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The distinct rows of a table given by columns: one row number of each, in order of the values; each row's place.
+
+    `column[first][place]` is `column` again.
+    """
     n = len(columns[0])
     if n == 0:
-        return np.empty(0, CELL), np.empty(0, np.intp)
+        return np.empty(0, np.intp), np.empty(0, np.intp)
     lows = [int(column.min()) for column in columns]
     spans = [int(column.max()) - low + 1 for column, low in zip(columns, lows, strict=True)]
-    possible = spans[0] * spans[1] * spans[2]
+    possible = math.prod(spans)
     if possible >= 1 << 63:
         return _distinct_far(columns)
-    key = ((columns[0] - lows[0]) * spans[1] + (columns[1] - lows[1])) * spans[2] + (columns[2] - lows[2])
+    key = np.zeros(n, np.int64)
+    for column, low, span in zip(columns, lows, spans, strict=True):
+        key = key * span + (column - low)
     if possible <= _DENSE_LIMIT:
-        present = np.zeros(possible, np.bool_)
-        present[key] = True
-        found = np.flatnonzero(present)
-        place = (np.cumsum(present) - 1)[key]
-    else:
-        found, place = np.unique(key, return_inverse=True)
-    cells = np.empty(len(found), CELL)
-    rest, known = np.divmod(found, spans[2])
-    context, cohort = np.divmod(rest, spans[1])
-    cells["context"], cells["cohort"], cells["known"] = context + lows[0], cohort + lows[1], known + lows[2]
-    return cells, place
+        row_of = np.full(possible, -1, np.intp)
+        row_of[key] = np.arange(n)
+        present = row_of >= 0
+        return row_of[present], (np.cumsum(present) - 1)[key]
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    return first, place
 
 
-def _distinct_far(columns: list[NDArray[np.int64]]) -> tuple[Cells, NDArray[np.intp]]:
+def _distinct_far(columns: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Spans too wide for one int64 key (contexts and times far apart)."""
     order = np.lexsort(columns[::-1])
-    ordered = [column[order] for column in columns]
-    first = np.concatenate(([True], np.any([column[1:] != column[:-1] for column in ordered], axis=0)))
+    starts = np.ones(len(order), np.bool_)
+    starts[1:] = np.any([column[order][1:] != column[order][:-1] for column in columns], axis=0)
     place = np.empty(len(order), np.intp)
-    place[order] = np.cumsum(first) - 1
-    cells = np.empty(int(first.sum()), CELL)
-    for name, column in zip(("context", "cohort", "known"), ordered, strict=True):
-        cells[name] = column[first]
-    return cells, place
+    place[order] = np.cumsum(starts) - 1
+    return order[starts], place
 
 
 def _column(values: NDArray[Any]) -> bytes:

@@ -1,0 +1,156 @@
+"""Folding: the deltas of ended transactions become rows of the rollup and the triangle, each exactly once.
+
+A model is folded in one transaction under its advisory lock: everything with `mark <= xid < xmin` is merged, added, and
+the mark set to that xmin. No transaction below xmin is under way, so none can appear there later; a crash rolls back
+the rows together with the mark and the next round does the same work again.
+"""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from app.core.clock import SECOND, Clock
+from app.core.telemetry import FOLDED, FOLDING_LAG
+from app.db.engine import Database
+from app.tracking.expansions import Expansions
+from app.tracking.grains import Contexts, Rows, rollups
+from app.tracking.ledger import Ledger, merge, unpack
+from app.tracking.repository import folding
+from app.tracking.repository.folding import Ended, Mark
+from app.tracking.repository.rollups import add
+
+logger = logging.getLogger(__name__)
+
+DELTAS_AT_ONCE = 2000  # about 20 MB of bodies of 1,000 rows each: bounds the memory of a round that is far behind
+NOTE_EVERY_US = 5 * SECOND  # how often an idle folder still moves the horizon
+WAKES_AFTER_S = 0.05  # lets the commits of one burst share a round
+
+
+class Folder:
+    """Folds; any number of processes may, one works on a model at a time."""
+
+    def __init__(self, database: Database, clock: Clock, *, interval_s: float = 1.0) -> None:
+        self._database = database
+        self._clock = clock
+        self._interval_s = interval_s
+        self._expansions = Expansions()
+        self._woken = asyncio.Event()
+        self._round_us = clock.now_us()
+        self._lag_s = 0.0
+
+    @property
+    def lag_s(self) -> float:
+        """How old the oldest delta is that was not folded when last looked at, plus the time since; a health probe."""
+        return self._lag_s + max(self._clock.now_us() - self._round_us, 0) / SECOND
+
+    def wake(self) -> None:
+        """Something was committed: fold soon rather than at the next interval."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Folds until told to stop; a database that is away is waited for."""
+        while not stop.is_set():
+            started = asyncio.get_running_loop().time()
+            self._woken.clear()
+            try:
+                await self.fold_all()
+            except Exception:
+                logger.exception("a round of folding failed; the next one repeats it")
+            await self._rest(stop, started)
+
+    async def fold_all(self) -> int:
+        """One round over all models that have something to fold; how many deltas were folded."""
+        now_us = self._clock.now_us()
+        async with self._database.transaction() as connection:
+            ended = await folding.ended(connection)
+            models = await folding.pending_models(connection, ended.folded_below)
+        folded = 0
+        for model_no in models:
+            try:
+                more = True
+                while more:
+                    done, more = await self._fold(model_no)
+                    folded += done
+            except Exception:
+                logger.exception("model %s could not be folded", model_no)
+        await self._finish(ended, models, now_us)
+        FOLDED.inc(folded)
+        return folded
+
+    async def fold(self, model_no: int) -> int:
+        """Folds one model (one round's worth); how many deltas. 0 also where another process is at it."""
+        return (await self._fold(model_no))[0]
+
+    async def _fold(self, model_no: int) -> tuple[int, bool]:
+        """How many deltas were folded, and whether there are more that could be."""
+        async with self._database.transaction() as connection:
+            if not await folding.lock(connection, model_no):
+                return 0, False
+            mark = await folding.mark(connection, model_no)
+            below = (await folding.ended(connection)).xmin
+            found = await folding.deltas(connection, model_no, since=mark.xid, below=below, limit=DELTAS_AT_ONCE + 1)
+            more = len(found) > DELTAS_AT_ONCE
+            taken, below = _whole_transactions(found, below)
+            if not taken:
+                return 0, False
+            ledger = await asyncio.to_thread(_merged, taken)
+            contexts = await self._expansions.of(connection, model_no, ledger.cells["context"])
+            now, then = await asyncio.to_thread(_spread, ledger, contexts, self._clock.now_us())
+            await add(connection, "rollup", model_no, now)
+            await add(connection, "triangle", model_no, then)
+            await folding.set_mark(connection, model_no, replace(mark, xid=below, deltas=mark.deltas + len(taken)))
+            await folding.announce(connection, model_no)
+        return len(taken), more
+
+    async def _finish(self, ended: Ended, models: list[int], now_us: int) -> None:
+        """Moves the horizon and the global mark, and measures what is left."""
+        async with self._database.transaction() as connection:
+            marks = [await folding.mark(connection, model_no) for model_no in models]
+            folded_below = ended.xmin if _all_reached(marks, ended.xmin) else ended.folded_below
+            if models or now_us - ended.noted_us >= NOTE_EVERY_US:
+                await self._note(connection, ended, now_us, folded_below)
+            self._lag_s = await folding.oldest_pending_s(connection, folded_below, self._clock.now_us())
+        self._round_us = self._clock.now_us()
+        FOLDING_LAG.set(self._lag_s)
+
+    async def _note(self, connection: object, ended: Ended, now_us: int, folded_below: int) -> None:
+        """`now_us` was read before the snapshot: who read an earlier clock had a transaction id below its xmax."""
+        pending = ended.noted_us and ended.xmin < ended.noted_xmax
+        horizon = now_us - 1 if ended.xmin == ended.xmax else 0 if pending else ended.noted_us - 1
+        await folding.note(
+            connection,
+            horizon_us=max(horizon, 0),
+            noted_us=ended.noted_us if pending else now_us,
+            noted_xmax=ended.noted_xmax if pending else ended.xmax,
+            folded_below=folded_below,
+        )
+
+    async def _rest(self, stop: asyncio.Event, started: float) -> None:
+        """Until the interval is over; after a quiet time a commit is folded at once."""
+        waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._woken.wait())]
+        await asyncio.wait(waits, timeout=self._interval_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        spent = asyncio.get_running_loop().time() - started
+        if not stop.is_set() and spent < self._interval_s:
+            await asyncio.sleep(min(WAKES_AFTER_S, self._interval_s - spent))
+
+
+def _whole_transactions(found: list[tuple[int, bytes]], below: int) -> tuple[list[bytes], int]:
+    """Bodies to fold and the new mark: where there is more than a round takes, the last transaction waits."""
+    if len(found) > DELTAS_AT_ONCE:
+        below = found[-1][0]
+        found = [delta for delta in found if delta[0] < below]
+    return [body for _, body in found], below
+
+
+def _all_reached(marks: list[Mark], xmin: int) -> bool:
+    return all(mark.xid >= xmin for mark in marks)
+
+
+def _merged(bodies: list[bytes]) -> Ledger:
+    return merge([unpack(body) for body in bodies])
+
+
+def _spread(ledger: Ledger, contexts: Contexts, now_us: int) -> tuple[Rows, Rows]:
+    return rollups(ledger, contexts, now_us)

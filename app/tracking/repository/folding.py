@@ -1,0 +1,141 @@
+"""SQL of the folder: who folds, what is not folded yet, how far it is known that everything has ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.clock import to_datetime
+
+LOCK = 0x0F01D  # class of the advisory locks "I fold model n"
+CHANNEL = "assay_rollups"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a model is folded: everything of transactions below `xid`, `deltas` of them so far."""
+
+    xid: int
+    deltas: int
+    epoch: int
+    features_xid: int
+    reference_revision: int
+    retained_from: int
+
+
+FRESH = Mark(0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a snapshot says: every transaction below `xmin` has ended, none from `xmax` on had begun."""
+
+    xmin: int
+    xmax: int
+    horizon_us: int
+    noted_us: int
+    noted_xmax: int
+    folded_below: int
+
+
+async def lock(connection: Any, model_no: int) -> bool:
+    """Whether this transaction is the one that folds the model now."""
+    return bool(await connection.fetchval("select pg_try_advisory_xact_lock($1, $2)", LOCK, model_no))
+
+
+async def wait_for_lock(connection: Any, model_no: int) -> None:
+    await connection.execute("select pg_advisory_xact_lock($1, $2)", LOCK, model_no)
+
+
+async def ended(connection: Any) -> Ended:
+    row = await connection.fetchrow(
+        "select pg_snapshot_xmin(s)::text::int8 as xmin, pg_snapshot_xmax(s)::text::int8 as xmax, "
+        "at_us as horizon_us, noted_us, noted_xmax::text::int8 as noted_xmax, folded_below::text::int8 as folded_below "
+        "from horizon, pg_current_snapshot() s"
+    )
+    return Ended(*row)
+
+
+async def note(connection: Any, *, horizon_us: int, noted_us: int, noted_xmax: int, folded_below: int) -> None:
+    """Never goes back: another process may have noted a later one."""
+    await connection.execute(
+        "update horizon set at_us = greatest(at_us, $1), noted_us = $2, noted_xmax = $3::text::xid8, "
+        "folded_below = greatest(folded_below, $4::text::xid8)",
+        horizon_us,
+        noted_us,
+        str(noted_xmax),
+        str(folded_below),
+    )
+
+
+async def mark(connection: Any, model_no: int) -> Mark:
+    row = await connection.fetchrow(
+        "select xid::text::int8, deltas, epoch, features_xid::text::int8, reference_revision, retained_from "
+        "from fold_mark where model_no = $1",
+        model_no,
+    )
+    return Mark(*row) if row else FRESH
+
+
+async def set_mark(connection: Any, model_no: int, mark: Mark) -> None:
+    await connection.execute(
+        "insert into fold_mark (model_no, xid, deltas, epoch, features_xid, reference_revision, retained_from) "
+        "values ($1, $2::text::xid8, $3, $4, $5::text::xid8, $6, $7) on conflict (model_no) do update set "
+        "xid = excluded.xid, deltas = excluded.deltas, epoch = excluded.epoch, features_xid = excluded.features_xid, "
+        "reference_revision = excluded.reference_revision, retained_from = excluded.retained_from",
+        model_no,
+        str(mark.xid),
+        mark.deltas,
+        mark.epoch,
+        str(mark.features_xid),
+        mark.reference_revision,
+        mark.retained_from,
+    )
+
+
+async def deltas(connection: Any, model_no: int, *, since: int, below: int, limit: int) -> list[tuple[int, bytes]]:
+    """(transaction, body) of a model, in the order of transactions."""
+    rows = await connection.fetch(
+        "select xid::text::int8 as xid, body from delta where model_no = $1 and xid >= $2::text::xid8 "
+        "and xid < $3::text::xid8 order by xid limit $4",
+        model_no,
+        str(since),
+        str(below),
+        limit,
+    )
+    return [(row["xid"], row["body"]) for row in rows]
+
+
+async def pending_models(connection: Any, since: int) -> list[int]:
+    """Models with deltas that their mark does not cover."""
+    rows = await connection.fetch(
+        "select distinct d.model_no from delta d left join fold_mark m using (model_no) "
+        "where d.xid >= $1::text::xid8 and (m.xid is null or d.xid >= m.xid)",
+        str(since),
+    )
+    return [row["model_no"] for row in rows]
+
+
+async def oldest_pending_s(connection: Any, since: int, now_us: int) -> float:
+    """Age of the oldest delta that no rollup holds yet; 0 where there is none."""
+    age = await connection.fetchval(
+        "select extract(epoch from $2 - min(d.known_at))::float8 from delta d left join fold_mark m using (model_no) "
+        "where d.xid >= $1::text::xid8 and (m.xid is null or d.xid >= m.xid)",
+        str(since),
+        to_datetime(now_us),
+    )
+    return max(float(age or 0.0), 0.0)
+
+
+async def announce(connection: Any, model_no: int) -> None:
+    """Tells who listens, once the fold is durable, that the model's numbers moved."""
+    await connection.execute("select pg_notify($1, $2)", CHANNEL, str(model_no))
+
+
+async def contexts(connection: Any, model_no: int, wanted: Sequence[int]) -> dict[int, tuple[int, tuple[int, ...]]]:
+    """context -> (version_no, segment_nos)."""
+    rows = await connection.fetch(
+        "select context_id, version_no, segment_nos from context where model_no = $1 and context_id = any($2::int4[])",
+        model_no,
+        wanted,
+    )
+    return {row["context_id"]: (row["version_no"], tuple(row["segment_nos"])) for row in rows}

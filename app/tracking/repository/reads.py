@@ -1,0 +1,168 @@
+"""SQL of the answers: each is one statement, hence one snapshot of rollups, marks and unfolded deltas together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.stats.sparse import Sparse, merge
+from app.tracking.grains import DAY_OF_HOURS, DAYS, HOURS, TOTAL, Cut
+from app.tracking.packing import unpack_hists, unpack_records
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Folded rows (as packed columns) and the bodies of what is not folded yet."""
+
+    cohort: NDArray[np.int64]  # of each row; several rows may share one
+    sparse: Sparse  # by row
+    deltas: tuple[bytes, ...]
+
+
+# Packed columns: one value each instead of a Python object per row and column.
+_COLUMNS = (
+    "string_agg(int4send(cohort), ''::bytea), string_agg(int4send(octet_length(core)), ''::bytea), "
+    "string_agg(core, ''::bytea)"
+)
+_PENDING = (
+    "(select array_agg(d.body) from delta d where d.model_no = $1 "
+    "and d.xid >= coalesce((select m.xid from fold_mark m where m.model_no = $1), '0'::xid8))"
+)
+
+
+async def now(connection: Any, model_no: int, cut: Cut, *, histograms: bool) -> Standing:
+    """The rollup's rows of a cut."""
+    low, high = cut.bounds()
+    row = await connection.fetchrow(
+        f"select {_COLUMNS}, {_hists(histograms)}, {_PENDING} from rollup where model_no = $1 "  # noqa: S608
+        f"and {_version(cut, 6)} and segment_no = $2 and grain = $3 and cohort >= $4 and cohort < $5",
+        model_no,
+        cut.segment_no,
+        cut.grain_s,
+        low,
+        high,
+        *_version_argument(cut),
+    )
+    return _standing(row)
+
+
+async def as_of(connection: Any, model_no: int, cut: Cut, hour: int, *, histograms: bool) -> Standing:
+    """The triangle's rows of a cut that arrived before `hour` (since the epoch): whole days, then hours."""
+    low, high = cut.bounds()
+    row = await connection.fetchrow(
+        f"select {_COLUMNS}, {_hists(histograms)}, {_PENDING} from triangle where model_no = $1 "  # noqa: S608
+        f"and {_version(cut, 8)} and segment_no = $2 and grain = $3 and cohort >= $4 and cohort < $5 "
+        f"and ((tier = {DAYS} and known < $6) or (tier = {HOURS} and known >= $6 and known < $7))",
+        model_no,
+        cut.segment_no,
+        cut.grain_s,
+        low,
+        high,
+        hour // DAY_OF_HOURS * DAY_OF_HOURS,
+        hour,
+        *_version_argument(cut),
+    )
+    return _standing(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Folded rows of many models, and unfolded deltas by model."""
+
+    model_no: NDArray[np.int64]
+    version_no: NDArray[np.int64]
+    sparse: Sparse
+    deltas: tuple[tuple[int, bytes], ...]
+
+
+async def totals(
+    connection: Any,
+    model_nos: Sequence[int],
+    version_nos: Sequence[int],
+    parts: Sequence[tuple[int, int, int]],
+    *,
+    histograms: bool,
+) -> Totals:
+    """Rows of whole models over parts (grain, from, to), e.g. hours at both ends and days between."""
+    row = await connection.fetchrow(
+        _TOTALS.format(hists=_hists(histograms)),
+        model_nos,
+        version_nos,
+        *([part[column] for part in parts] for column in range(3)),
+    )
+    models, versions, sizes, cores, hists, delta_models, bodies = row
+    return Totals(
+        _ints(models),
+        _ints(versions),
+        _vectors(sizes, cores, hists),
+        tuple(zip(delta_models or (), bodies or (), strict=True)),
+    )
+
+
+_TOTALS = """
+with unfolded as materialized (
+    select d.model_no, d.xid, d.body from delta d left join fold_mark m using (model_no)
+    where d.xid >= (select folded_below from horizon) and d.model_no = any($1::int4[])
+    and (m.xid is null or d.xid >= m.xid)
+)
+select string_agg(int4send(model_no), ''::bytea), string_agg(int4send(version_no), ''::bytea),
+    string_agg(int4send(octet_length(core)), ''::bytea), string_agg(core, ''::bytea), {hists},
+    (select array_agg(model_no order by xid) from unfolded), (select array_agg(body order by xid) from unfolded)
+from (
+    select r.model_no, r.version_no, r.core, r.hist
+    from unnest($3::int4[], $4::int4[], $5::int4[]) p(grain, low, high)
+    join rollup r on r.model_no = any($1::int4[]) and r.version_no = any($2::int4[])
+        and r.segment_no = 0 and r.grain = p.grain and r.cohort >= p.low and r.cohort < p.high
+) found
+"""
+EVERY_COHORT = (TOTAL, 0, 1)
+
+
+async def revision(connection: Any, model_no: int) -> tuple[int, int]:
+    """How often the model was rebuilt, and how many deltas it ever got: an answer changes only with one of them."""
+    row = await connection.fetchrow(
+        "select coalesce(max(m.epoch), 0), coalesce(max(m.deltas), 0) + (select count(*) from delta d "
+        "where d.model_no = $1 and d.xid >= coalesce((select xid from fold_mark where model_no = $1), '0'::xid8)) "
+        "from fold_mark m where m.model_no = $1",
+        model_no,
+    )
+    return row[0], row[1]
+
+
+async def segments(connection: Any, model_no: int) -> list[tuple[int, str, str]]:
+    """(segment_no, dimension, value), by name."""
+    rows = await connection.fetch(
+        "select segment_no, dimension, value from segment where model_no = $1 order by dimension, value", model_no
+    )
+    return [tuple(row) for row in rows]
+
+
+def _standing(row: Any) -> Standing:
+    cohorts, sizes, cores, hists, deltas = row
+    return Standing(_ints(cohorts), _vectors(sizes, cores, hists), tuple(deltas or ()))
+
+
+def _vectors(sizes: bytes | None, cores: bytes | None, hists: list[bytes | None] | None) -> Sparse:
+    core = unpack_records(cores or b"", _ints(sizes))
+    return merge([core, unpack_hists(hists)]) if hists else core
+
+
+def _ints(packed: bytes | None) -> NDArray[np.int64]:
+    return np.frombuffer(packed or b"", ">i4").astype(np.int64)
+
+
+def _hists(histograms: bool) -> str:
+    return "array_agg(hist)" if histograms else "null::bytea[]"
+
+
+def _version(cut: Cut, number: int) -> str:
+    """Without a version: every one by its number, so that the index is entered version by version."""
+    if cut.version_no is None:
+        return "version_no = any(array(select v.id from model_version v where v.model_no = $1))"
+    return f"version_no = ${number}"
+
+
+def _version_argument(cut: Cut) -> tuple[int, ...]:
+    return () if cut.version_no is None else (cut.version_no,)

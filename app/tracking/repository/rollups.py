@@ -1,0 +1,86 @@
+"""SQL of `rollup` ("now") and `triangle` (by arrival): merged in numpy, written as whole rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.stats.codes import Family, code
+from app.stats.sparse import Sparse, core_only, hist_only, merge
+from app.tracking.grains import ROLLUP_KEY, TRIANGLE_KEY, Rows
+from app.tracking.packing import pack_hists, pack_records, unpack_hists, unpack_records
+
+SLICE = 4000  # rows read and written by one statement: a second at most, far from the command timeout
+
+_KEYS = {"rollup": ROLLUP_KEY, "triangle": TRIANGLE_KEY}
+
+
+async def add(connection: Any, table: str, model_no: int, rows: Rows) -> None:
+    """Adds vectors to the rows of `rollup` or `triangle`; the caller holds the model's fold lock."""
+    for low in range(0, len(rows), SLICE):
+        part = _slice(rows, low, min(low + SLICE, len(rows)))
+        standing = await _standing(connection, table, model_no, part)
+        await _write(connection, table, model_no, Rows(part.keys, merge([part.sparse, standing])))
+
+
+async def clear(connection: Any, table: str, model_no: int, *, from_minute: int | None = None) -> None:
+    """Deletes a model's rows: all, or those of cohorts from a minute on (totals go with all only)."""
+    condition = "" if from_minute is None else " and cohort >= $2 and grain > 0"
+    arguments = () if from_minute is None else (from_minute,)
+    await connection.execute(f"delete from {table} where model_no = $1{condition}", model_no, *arguments)  # noqa: S608
+
+
+async def _standing(connection: Any, table: str, model_no: int, rows: Rows) -> Sparse:
+    names = _KEYS[table]
+    found = await connection.fetch(
+        f"select u.i, t.core, t.hist from unnest({_unnest(names, 2)}) with ordinality u({', '.join(names)}, i) "  # noqa: S608
+        f"join {table} t on t.model_no = $1 and {' and '.join(f't.{name} = u.{name}' for name in names)} order by u.i",
+        model_no,
+        *(column.tolist() for column in rows.keys),
+    )
+    if not found:
+        return Sparse.empty()
+    place = np.array([row["i"] - 1 for row in found], np.uint32)
+    cores = [row["core"] for row in found]
+    core = unpack_records(b"".join(cores), np.array([len(body) for body in cores]))
+    hist = unpack_hists([row["hist"] for row in found])
+    return merge([Sparse(place[part.cell], part.code, part.amount) for part in (core, hist)])
+
+
+async def _write(connection: Any, table: str, model_no: int, rows: Rows) -> None:
+    names = _KEYS[table]
+    cells = len(rows)
+    last = len(names) + 2
+    await connection.execute(
+        f"insert into {table} (model_no, {', '.join(names)}, n, labelled, core, hist) "  # noqa: S608
+        f"select $1, * from unnest({_unnest(names, 2)}, ${last}::int8[], ${last + 1}::int8[], ${last + 2}::bytea[], "
+        f"${last + 3}::bytea[]) on conflict (model_no, {', '.join(names)}) do update set "
+        "n = excluded.n, labelled = excluded.labelled, core = excluded.core, hist = excluded.hist",
+        model_no,
+        *(column.tolist() for column in rows.keys),
+        amounts(rows.sparse, cells, Family.N).tolist(),
+        amounts(rows.sparse, cells, Family.LABELLED).tolist(),
+        pack_records(core_only(rows.sparse), cells),
+        pack_hists(hist_only(rows.sparse), cells),
+    )
+
+
+def amounts(sparse: Sparse, cells: int, family: Family) -> NDArray[np.int64]:
+    """The amount of a family's only code in each cell."""
+    found = sparse.code == code(family)
+    values = np.zeros(cells, np.int64)
+    values[sparse.cell[found]] = sparse.amount[found]
+    return values
+
+
+def _slice(rows: Rows, low: int, high: int) -> Rows:
+    first, last = np.searchsorted(rows.sparse.cell, [low, high])
+    entries = slice(int(first), int(last))
+    sparse = rows.sparse
+    cut = Sparse(sparse.cell[entries] - np.uint32(low), sparse.code[entries], sparse.amount[entries])
+    return Rows(tuple(column[low:high] for column in rows.keys), cut)
+
+
+def _unnest(names: Sequence[str], first: int) -> str:
+    return ", ".join(f"${number}::int4[]" for number in range(first, first + len(names)))

@@ -5,7 +5,7 @@ starts in minutes since the epoch; arrival is in hours since the epoch, in two t
 hour), so that a moment is reached by at most a few days' hours after whole days.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,7 +152,7 @@ def _meant(ledger: Ledger, contexts: Contexts, cut: Cut) -> NDArray[np.bool_]:
     return np.array(meant, np.bool_)[place]
 
 
-def stack(parts: list[Rows]) -> Rows:
+def stack(parts: Sequence[Rows]) -> Rows:
     """Rows of several tables as one; no two of them share a key."""
     columns = tuple(np.concatenate(column) for column in zip(*(part.keys for part in parts), strict=True))
     firsts = np.cumsum([0, *(len(part) for part in parts)])
@@ -162,6 +162,12 @@ def stack(parts: list[Rows]) -> Rows:
     ]
     together = consolidate(np.concatenate(key), np.concatenate([part.sparse.amount for part in parts]))
     return Rows(columns, together)
+
+
+def add_up(parts: Sequence[Rows]) -> Rows:
+    """Rows of several tables as one, summed where keys meet; in order of the keys."""
+    stacked = stack(parts)
+    return group(stacked.keys, stacked.sparse)
 
 
 def _recent(rows: Rows, floor: int) -> Rows:

@@ -8,17 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.stats.sparse import Sparse, merge
-from app.tracking.grains import DAY_OF_HOURS, DAYS, HOURS, TOTAL, Cut
+from app.tracking.grains import DAY_OF_HOURS, DAYS, HOURS, TOTAL, Cut, Rows, group
 from app.tracking.packing import unpack_hists, unpack_records
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Folded rows (as packed columns) and the bodies of what is not folded yet."""
+    """Folded rows as packed columns (decoded by `rows`: CPU), and the bodies of what is not folded yet."""
 
-    cohort: NDArray[np.int64]  # of each row; several rows may share one
-    sparse: Sparse  # by row
-    deltas: tuple[bytes, ...]
+    cohorts: bytes | None
+    sizes: bytes | None
+    cores: bytes | None
+    hists: list[bytes | None] | None
+    deltas: list[bytes] | None
+
+    def rows(self) -> Rows:
+        """Key: bucket start."""
+        return group((_ints(self.cohorts),), _vectors(self.sizes, self.cores, self.hists))
 
 
 # Packed columns: one value each instead of a Python object per row and column.
@@ -45,7 +51,7 @@ async def now(connection: Any, model_no: int, cut: Cut, *, histograms: bool) -> 
         high,
         *_version_argument(cut),
     )
-    return _standing(row)
+    return Standing(*row)
 
 
 async def as_of(connection: Any, model_no: int, cut: Cut, hour: int, *, histograms: bool) -> Standing:
@@ -64,17 +70,24 @@ async def as_of(connection: Any, model_no: int, cut: Cut, hour: int, *, histogra
         hour,
         *_version_argument(cut),
     )
-    return _standing(row)
+    return Standing(*row)
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Folded rows of many models, and unfolded deltas by model."""
+    """Folded rows of many models as packed columns, and unfolded deltas with their models."""
 
-    model_no: NDArray[np.int64]
-    version_no: NDArray[np.int64]
-    sparse: Sparse
-    deltas: tuple[tuple[int, bytes], ...]
+    models: bytes | None
+    versions: bytes | None
+    sizes: bytes | None
+    cores: bytes | None
+    hists: list[bytes | None] | None
+    delta_models: list[int] | None
+    deltas: list[bytes] | None
+
+    def rows(self) -> Rows:
+        """Key: model, version."""
+        return group((_ints(self.models), _ints(self.versions)), _vectors(self.sizes, self.cores, self.hists))
 
 
 async def totals(
@@ -92,13 +105,7 @@ async def totals(
         version_nos,
         *([part[column] for part in parts] for column in range(3)),
     )
-    models, versions, sizes, cores, hists, delta_models, bodies = row
-    return Totals(
-        _ints(models),
-        _ints(versions),
-        _vectors(sizes, cores, hists),
-        tuple(zip(delta_models or (), bodies or (), strict=True)),
-    )
+    return Totals(*row)
 
 
 _TOTALS = """
@@ -137,11 +144,6 @@ async def segments(connection: Any, model_no: int) -> list[tuple[int, str, str]]
         "select segment_no, dimension, value from segment where model_no = $1 order by dimension, value", model_no
     )
     return [tuple(row) for row in rows]
-
-
-def _standing(row: Any) -> Standing:
-    cohorts, sizes, cores, hists, deltas = row
-    return Standing(_ints(cohorts), _vectors(sizes, cores, hists), tuple(deltas or ()))
 
 
 def _vectors(sizes: bytes | None, cores: bytes | None, hists: list[bytes | None] | None) -> Sparse:

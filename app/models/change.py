@@ -5,6 +5,7 @@ from datetime import datetime
 
 from app.auth.errors import Forbidden
 from app.auth.principal import Principal
+from app.core.errors import Place
 from app.db.engine import Session
 from app.db.tables.models import ModelTable, VersionTable
 from app.models import moves
@@ -38,13 +39,13 @@ class Change:
         self._at = at
 
     @classmethod
-    async def of(cls, session: Session, model_id: str, *, principal: Principal, at: datetime) -> "Change":
-        """Waits for others who change this model. Raises `ModelNotFound`, `ModelArchived`."""
+    async def of(cls, session: Session, model_id: str, *, principal: Principal, at: datetime, archived: bool = False) -> "Change":
+        """Waits for others who change this model. Raises `ModelNotFound`, `ModelArchived` (unless `archived` will do)."""
         repository = ModelRepository(session)
         model = await repository.lock(model_id)
         if model is None:
             raise ModelNotFound(f"there is no model {model_id}", model_id=model_id)
-        if model.archived_at is not None:
+        if model.archived_at is not None and not archived:
             raise ModelArchived(f"{model_id} is archived; nothing of it changes any more", model_id=model_id)
         versions, aliases = await repository.versions([model.id]), await repository.aliases([model.id])
         return cls(repository, model, versions[model.id], aliases[model.id], principal=principal, at=at)
@@ -52,7 +53,9 @@ class Change:
     def version(self, label: str) -> VersionTable:
         if label not in self.versions:
             raise UnknownVersion(
-                f"{self.model.model_id} has no version {label}; it has {', '.join(self.versions)}", version=label
+                f"{self.model.model_id} has no version {label}",
+                places=[Place("/version", "unknown_version", f"is none of {', '.join(list(self.versions)[-20:])}")],
+                version=label,
             )
         return self.versions[label]
 
@@ -102,7 +105,9 @@ class Change:
         await self.repository.announce_lifecycle(self.model)
 
     async def archive(self) -> None:
-        """Ends the model's life; its versions keep the states in which it ended."""
+        """Ends the model's life, once; its versions keep the states in which it ended."""
+        if self.model.archived_at is not None:
+            return
         used = [row.version for row in self.versions.values() if row.state in (State.STAGING, State.PRODUCTION)]
         if used:
             raise ModelInUse(

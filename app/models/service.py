@@ -50,7 +50,8 @@ class ModelService:
     async def archive(self, model_id: str, *, principal: Principal) -> ModelAnswer:
         """Takes nothing away; raises `ModelInUse` while a version is in staging or production."""
         async with self._database.write() as session:
-            change = await Change.of(session, model_id, principal=principal, at=to_datetime(self._clock.now_us()))
+            now = to_datetime(self._clock.now_us())
+            change = await Change.of(session, model_id, principal=principal, at=now, archived=True)
             await change.archive()
         self._catalogue.forget(model_id)
         return views.model_answer(change.model, list(change.versions.values()), change.aliases)

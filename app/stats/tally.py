@@ -123,6 +123,11 @@ class Tally:
         """[P, 1024] all predictions by score bin."""
         return self._grid(Family.SCORE, SCORE_BINS)
 
+    @property
+    def has_histograms(self) -> bool:
+        """Whether the entries were read with the histogram families (or have none)."""
+        return bool(is_hist(self.sparse.code).any())
+
     @cached_property
     def score_classes(self) -> int:
         """How many class slots `class_scores` has: 1 for binary."""

@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from app.core.clock import FrozenClock, from_datetime
 from app.core.settings import DatabaseSettings, Settings
 from app.db import migrate
 from app.db.embedded import EmbeddedServer
 from app.db.engine import Database
+from app.main import create_app
+from tests.support.http import Identities, bearer, client_of, running
 from tests.support.times import NOON
 
 # Nothing here must survive a crash; the fault tests start servers of their own, with everything on.
@@ -80,6 +84,34 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
         admin_password="a-long-first-password",
         http={"trusted_hosts": ("*",)},
     )
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: FrozenClock, database: Database) -> AsyncIterator[FastAPI]:
+    """The running application; its time is `clock`, which stands still, and no limits hold."""
+    unlimited = settings.model_copy(update={"limits": settings.limits.model_copy(update={"enabled": False})})
+    async with running(create_app(unlimited, clock=clock, database=database)) as started:
+        yield started
+
+
+@pytest.fixture
+def identities(app: FastAPI) -> Identities:
+    return Identities(app)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller who has not said who it is."""
+    async with client_of(app) as anonymous:
+        yield anonymous
+
+
+@pytest.fixture
+async def admin(app: FastAPI, identities: Identities) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller who may do everything."""
+    token = await identities.user("admin")
+    async with client_of(app, **bearer(token)) as authenticated:
+        yield authenticated
 
 
 async def _administer(server: EmbeddedServer, statement: str) -> None:

@@ -1,7 +1,7 @@
 """The outermost layer: one ASGI wrapper does what every request needs, and answers what the framework would not.
 
-Request id, trusted hosts, body limits, security headers, metrics, the access log, the gate (503 while the process is not
-ready to work), and an answer to every unknown error, so that the connection stays usable for the next request.
+Request id, trusted hosts, body limits, security headers, metrics, the access log, the gate (503 while the process is
+not ready to work), and an answer to every unknown error, so that the connection stays usable for the next request.
 """
 
 import asyncio
@@ -49,6 +49,7 @@ class Gate:
     def __init__(self) -> None:
         self.phase = Phase.STARTING
         self.under_way = 0
+        self._idle: asyncio.Event | None = None
 
     def open(self) -> None:
         self.phase = Phase.RUNNING
@@ -56,13 +57,24 @@ class Gate:
     def drain(self) -> None:
         self.phase = Phase.DRAINING
 
+    def enter(self) -> None:
+        self.under_way += 1
+
+    def leave(self) -> None:
+        self.under_way -= 1
+        if self._idle is not None and not self.under_way:
+            self._idle.set()
+
     async def emptied(self, timeout_s: float) -> bool:
         """Waits until no request is under way; False when the time is over first."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout_s
-        while self.under_way and loop.time() < end:
-            await asyncio.sleep(0.01)
-        return not self.under_way
+        if not self.under_way:
+            return True
+        self._idle = asyncio.Event()
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ class Edge:
         scope[KEY] = exchange
         answer = _Answer(send, exchange, secure=scope["scheme"] == "https")
         telemetry.IN_PROGRESS.inc()
-        self._gate.under_way += 1
+        self._gate.enter()
         try:
             await self._respond(scope, headers, receive, answer)
         except ClientDisconnect:
@@ -117,7 +129,7 @@ class Edge:
                 raise  # half an answer is out: only cutting the connection tells the client
             await answer.problem(_unknown(error), scope["path"])
         finally:
-            self._gate.under_way -= 1
+            self._gate.leave()
             telemetry.IN_PROGRESS.dec()
             self._record(scope, exchange, answer.status, time.perf_counter() - started)
 

@@ -102,7 +102,7 @@ class Limits:
         return await self._ask(lambda: _take(self._requests.limiter, limit, key, 1), closed=closed)
 
     async def amount(self, limit: Limit, key: str, amount: int) -> Verdict:
-        """Counts `amount` at once (rows); a sliding window by two counters, so its cost is independent of the amount."""
+        """Counts `amount` at once (rows); two counters make the window, so the cost does not grow with the amount."""
         return await self._ask(lambda: _take(self._amounts.limiter, limit, key, amount), closed=False)
 
     async def alive(self) -> bool:
@@ -127,7 +127,7 @@ class Limits:
             future = asyncio.get_running_loop().run_in_executor(self._pool, take)
             try:
                 return await asyncio.wait_for(future, STORE_TIMEOUT_S)
-            except Exception as error:  # noqa: BLE001  whatever the store does, requests go on
+            except Exception as error:  # whatever the store does, requests go on
                 self._failed(error)
         if closed:
             raise Unavailable("attempts can't be counted just now; try again", headers={"Retry-After": "1"})

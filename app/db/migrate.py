@@ -32,3 +32,8 @@ def newest() -> str:
     if head is None:
         raise RuntimeError("no migrations found")
     return head
+
+
+def known() -> frozenset[str]:
+    """All revisions this code has; a database at any other one was migrated by newer code."""
+    return frozenset(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())

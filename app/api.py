@@ -1,0 +1,12 @@
+"""The operations under /api/v1, slice by slice."""
+
+from fastapi import APIRouter
+
+from app.auth import endpoints as auth
+from app.system import endpoints as system
+
+PREFIX = "/api/v1"
+
+router = APIRouter(prefix=PREFIX)
+for slice_ in (system, auth):
+    router.include_router(slice_.router)

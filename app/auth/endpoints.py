@@ -1,0 +1,178 @@
+"""HTTP of authentication: tokens, the caller, users, API keys."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Cookie, Depends, Form, Path, Query, Request, Response
+
+from app.auth.errors import (
+    ApiKeyNotFound,
+    EmailTaken,
+    InvalidCredentials,
+    InvalidRefreshToken,
+    LastAdmin,
+    UserNotFound,
+)
+from app.auth.guards import Authenticated, Public, Scoped
+from app.auth.keys import ApiKeys
+from app.auth.limits import PrincipalLimits
+from app.auth.passwords import MAX_LENGTH
+from app.auth.principal import Principal
+from app.auth.schemas import (
+    ApiKeyBody,
+    ApiKeysAnswer,
+    MeAnswer,
+    NewApiKeyAnswer,
+    RefreshBody,
+    TokenAnswer,
+    UserAnswer,
+    UserBody,
+    UserChange,
+    UsersAnswer,
+)
+from app.auth.service import ABSOLUTE, Grant, LogIns
+from app.auth.users import Users
+from app.core.exchange import exchange_of
+from app.core.http import responses
+from app.core.provide import provided
+from app.core.settings import Settings
+from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT
+
+router = APIRouter(tags=["auth"])
+
+COOKIE = "assay_refresh"
+COOKIE_PATH = "/api/v1/auth/refresh"  # sent nowhere else
+
+LogInsDep = Annotated[LogIns, Depends(provided(LogIns))]
+UsersDep = Annotated[Users, Depends(provided(Users))]
+ApiKeysDep = Annotated[ApiKeys, Depends(provided(ApiKeys))]
+LimitsDep = Annotated[PrincipalLimits, Depends(provided(PrincipalLimits))]
+SettingsDep = Annotated[Settings, Depends(provided(Settings))]
+Caller = Annotated[Principal, Authenticated]
+Manager = Annotated[Principal, Scoped("users:manage")]
+Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before")]
+UserId = Annotated[int, Path(ge=1, le=2**31 - 1, description="a user's number")]
+KeyId = Annotated[str, Path(pattern=r"^[a-z2-7]{12}$", description="a key's id")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="entries of a page at most")]
+
+
+@router.post("/auth/token", summary="Log in", dependencies=[Public], responses=responses(InvalidCredentials))
+async def log_in(
+    request: Request,
+    response: Response,
+    log_ins: LogInsDep,
+    limits: LimitsDep,
+    settings: SettingsDep,
+    username: Annotated[str, Form(max_length=254, description="e-mail address", examples=["ada@example.com"])],
+    password: Annotated[str, Form(max_length=MAX_LENGTH, examples=["correct horse battery staple"])],
+    cookie: Annotated[
+        bool, Form(description="for browsers: the refresh token goes into an HttpOnly cookie instead of the answer")
+    ] = False,
+) -> TokenAnswer:
+    """OAuth2 password form: an access token for `Authorization: Bearer …`, and a refresh token for when it has expired.
+
+    Five tries a minute at one account, twenty from one address.
+    """
+    await limits.login(username, exchange_of(request.scope))
+    grant = await log_ins.log_in(username, password)
+    return _granted(request, response, settings, grant, in_cookie=cookie)
+
+
+@router.post(
+    "/auth/refresh",
+    summary="Get a new access token",
+    dependencies=[Public],
+    responses=responses(InvalidRefreshToken),
+)
+async def refresh(
+    request: Request,
+    response: Response,
+    log_ins: LogInsDep,
+    limits: LimitsDep,
+    settings: SettingsDep,
+    body: RefreshBody | None = None,
+    assay_refresh: Annotated[str | None, Cookie(max_length=512)] = None,
+) -> TokenAnswer:
+    """Takes the refresh token of the body, else of the cookie, and gives its successor: each is good for one use.
+
+    A second use ends the whole log-in, unless the same client asks again within 10 seconds (its answer was lost): it
+    gets the same successor.
+    """
+    await limits.anonymous(exchange_of(request.scope))
+    token = assay_refresh if body is None else body.refresh_token
+    if token is None:
+        raise InvalidRefreshToken("send `refresh_token` in the body, or the cookie of a log-in")
+    grant = await log_ins.refresh(token, _client(request))
+    return _granted(request, response, settings, grant, in_cookie=body is None)
+
+
+@router.post("/auth/logout", summary="Log out", status_code=204)
+async def log_out(principal: Caller, response: Response, log_ins: LogInsDep) -> None:
+    """Ends the log-in that the caller's token came from; its access and refresh tokens are refused from now on."""
+    await log_ins.log_out(principal)
+    response.delete_cookie(COOKIE, path=COOKIE_PATH, httponly=True, samesite="strict")
+
+
+@router.get("/auth/me", summary="Who am I")
+async def me(principal: Caller) -> MeAnswer:
+    """The caller as the service sees it, and what it may do."""
+    return MeAnswer.of(principal)
+
+
+@router.post("/users", summary="Make a user", status_code=201, responses=responses(EmailTaken))
+async def create_user(_: Manager, body: UserBody, users: UsersDep) -> UserAnswer:
+    """A person with a role; passwords have 12 to 128 characters."""
+    return UserAnswer.of(await users.create(body.email, body.password.get_secret_value(), body.role))
+
+
+@router.get("/users", summary="List users")
+async def list_users(_: Manager, users: UsersDep, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> UsersAnswer:
+    """All users, in the order they were made."""
+    return UsersAnswer.of(await users.list(cursor, limit))
+
+
+@router.patch("/users/{user_id}", summary="Change a user", responses=responses(UserNotFound, LastAdmin))
+async def change_user(_: Manager, user_id: UserId, body: UserChange, users: UsersDep) -> UserAnswer:
+    """Role, password, disabled. Access tokens signed before end; a new password or being disabled ends all log-ins."""
+    password = None if body.password is None else body.password.get_secret_value()
+    return UserAnswer.of(await users.change(user_id, role=body.role, disabled=body.disabled, password=password))
+
+
+@router.post("/api-keys", summary="Make an API key", status_code=201)
+async def create_api_key(manager: Manager, body: ApiKeyBody, keys: ApiKeysDep) -> NewApiKeyAnswer:
+    """A key for a machine, limited to scopes and, if wanted, to models and in time. `key` is shown this once."""
+    new = await keys.create(manager, name=body.name, scopes=body.scopes, models=body.models, expires_at=body.expires_at)
+    return NewApiKeyAnswer.with_text(new)
+
+
+@router.get("/api-keys", summary="List API keys")
+async def list_api_keys(
+    _: Manager, keys: ApiKeysDep, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> ApiKeysAnswer:
+    """All keys, revoked ones too; never their secret."""
+    return ApiKeysAnswer.of(await keys.list(cursor, limit))
+
+
+@router.delete("/api-keys/{key_id}", summary="Revoke an API key", status_code=204, responses=responses(ApiKeyNotFound))
+async def revoke_api_key(_: Manager, key_id: KeyId, keys: ApiKeysDep) -> None:
+    """The key is refused everywhere within five seconds."""
+    await keys.revoke(key_id)
+
+
+def _granted(request: Request, response: Response, settings: Settings, grant: Grant, *, in_cookie: bool) -> TokenAnswer:
+    response.headers["Cache-Control"] = "no-store"
+    if in_cookie:
+        response.set_cookie(
+            COOKIE,
+            grant.refresh_token,
+            max_age=int(ABSOLUTE.total_seconds()),
+            path=COOKIE_PATH,
+            secure=settings.production or request.scope["scheme"] == "https",
+            httponly=True,
+            samesite="strict",
+        )
+    return TokenAnswer.of(grant, in_cookie=in_cookie)
+
+
+def _client(request: Request) -> str:
+    """What tells a client that repeats itself from another one that has its token."""
+    return f"{exchange_of(request.scope).client}|{request.headers.get('user-agent', '')}"

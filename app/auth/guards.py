@@ -1,0 +1,114 @@
+"""The guards of operations. Every route has exactly one; `unguarded` finds those that forgot.
+
+async def trends(principal: Annotated[Principal, Scoped("analytics:read")], …)      a scope of the table
+async def me(principal: Annotated[Principal, Authenticated])                        any valid caller
+async def health(principal: Annotated[Principal | None, Recognised])                public, tells more to those it knows
+@router.post("/auth/token", dependencies=[Public])                                  public
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute
+
+from app.auth.authenticate import Authenticator
+from app.auth.errors import Forbidden, ModelOutOfReach, Unauthenticated
+from app.auth.limits import PrincipalLimits
+from app.auth.principal import Principal
+from app.auth.scopes import BATCH_SCOPES, ROLES_OF
+from app.core.exchange import exchange_of
+
+
+class Guard:
+    """What stands before an operation. `scope` None: none is needed; `public`: nobody needs to say who he is."""
+
+    def __init__(self, scope: str | None = None, *, public: bool = False) -> None:
+        self.scope = scope
+        self.public = public
+
+
+class _Scoped(Guard):
+    async def __call__(self, request: Request) -> Principal:
+        principal = await _principal(request)
+        if self.scope is not None and self.scope not in principal.scopes:
+            raise Forbidden(f"this needs the scope {self.scope}", scope=self.scope)
+        if principal.models is not None and not principal.may_see(request.path_params.get("model_id", "")):
+            _refuse_unless_list(request)
+        if self.scope in BATCH_SCOPES:
+            exchange_of(request.scope).allow_batch()
+        return principal
+
+
+class _Recognised(Guard):
+    async def __call__(self, request: Request) -> Principal | None:
+        return await _principal(request) if _credential(request) else None
+
+
+class _Public(Guard):
+    async def __call__(self) -> None:
+        """Lets everybody in."""
+
+
+def Scoped(scope: str) -> Any:  # noqa: N802  reads as a type beside `Principal`
+    """A guard that lets callers with `scope` in; an unknown scope fails at import."""
+    if scope not in ROLES_OF:
+        raise ValueError(f"{scope} is not in the table of scopes")
+    return Depends(_Scoped(scope))
+
+
+Authenticated: Any = Depends(_Scoped())
+Recognised: Any = Depends(_Recognised(public=True))
+Public: Any = Depends(_Public(public=True))
+
+
+async def _principal(request: Request) -> Principal:
+    credential = _credential(request)
+    if credential is None:
+        raise Unauthenticated("send an access token or an API key as `Authorization: Bearer …`")
+    services = request.app.state.services
+    principal: Principal = await services[Authenticator].principal(credential)
+    exchange = exchange_of(request.scope)
+    exchange.principal = principal.subject
+    await services[PrincipalLimits].request(principal, exchange)
+    return principal
+
+
+def _credential(request: Request) -> str | None:
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            scheme, _, credential = value.partition(b" ")
+            if scheme.lower() != b"bearer":
+                raise Unauthenticated("`Authorization` must be `Bearer …`")
+            text: str = credential.strip().decode("latin-1")
+            return text
+    return None
+
+
+def _refuse_unless_list(request: Request) -> None:
+    """A key limited to some models learns nothing of others; operations without a model filter by themselves."""
+    if "model_id" in request.path_params:
+        raise ModelOutOfReach("there is no such model")
+
+
+def guards_of(dependant: Dependant) -> list[Guard]:
+    """The guards among a route's dependencies, however deep."""
+    found: list[Guard] = [dependant.call] if isinstance(dependant.call, Guard) else []
+    return found + [guard for child in dependant.dependencies for guard in guards_of(child)]
+
+
+def guarded(routes: Sequence[BaseRoute]) -> Iterator[tuple[Any, list[Guard]]]:
+    """Every operation of the application, also of included routers, with its guards."""
+    for context in iter_route_contexts(routes):
+        dependant = getattr(context, "dependant", None)
+        if isinstance(dependant, Dependant):
+            yield context, guards_of(dependant)
+
+
+def demand_guards(routes: Sequence[BaseRoute]) -> None:
+    """Deny by default: an operation with no guard, or with two, stops the start."""
+    for context, guards in guarded(routes):
+        if len(guards) != 1:
+            raise RuntimeError(f"{sorted(context.methods or ())} {context.path} has {len(guards)} guards; it needs one")

@@ -1,0 +1,145 @@
+"""The application: settings in, FastAPI out. One line per service; no logic."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.staticfiles import StaticFiles
+
+from app import __version__, api
+from app.auth.authenticate import Authenticator
+from app.auth.guards import demand_guards
+from app.auth.keys import ApiKeys
+from app.auth.limits import PrincipalLimits
+from app.auth.passwords import Passwords
+from app.auth.secret import derived, signing_secret
+from app.auth.service import LogIns
+from app.auth.tokens import Tokens
+from app.auth.users import Users
+from app.core import logs
+from app.core.clock import Clock, SystemClock
+from app.core.edge import Edge, Gate, Prepared
+from app.core.health import Probed
+from app.core.http import render_problems
+from app.core.limits import Limits
+from app.core.settings import Settings
+from app.db.engine import Database
+from app.system import docs, openapi
+from app.system import endpoints as system
+from app.system.health import Health
+from app.system.life import Life, Loop
+from app.system.probes import SchemaState, own_probes
+from app.system.repository import DatabaseWatch
+
+STATIC = Path(__file__).parent / "web" / "static"
+HEALTH = f"{api.PREFIX}/system/health"
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, database: Database | None = None) -> FastAPI:
+    """The service on `settings.database.url`. A `database` that is given is open already and stays so."""
+    logs.configure(settings.log)
+    gate = Gate()
+    opened = database or Database(_url(settings), settings.database)
+    built = services(settings, opened, clock or SystemClock())
+    built[Health] = Health(gate)
+    app = FastAPI(
+        title="Assay",
+        version=__version__,
+        lifespan=_lifespan(settings, gate, opened, built, owns_database=database is None),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.services = built
+    app.state.gate = gate
+    app.state.openapi = cache(lambda: msgspec.json.encode(openapi.build(app)))
+    render_problems(app)
+    for router in (api.router, system.metrics_router, docs.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    demand_guards(app.routes)
+    templates = {id(context.original_route): context.path_format or "" for context in iter_route_contexts(app.routes)}
+    app.add_middleware(Edge, settings=settings.http, gate=gate, templates=templates, prepared=_prepared(built[Health]))
+    return app
+
+
+def services(settings: Settings, database: Database, clock: Clock) -> dict[type, Any]:
+    """Every service, built once, filed by its type."""
+    secret = signing_secret(settings)
+    limits = Limits(
+        enabled=settings.limits.enabled,
+        redis_url=None if settings.redis_url is None else settings.redis_url.get_secret_value(),
+    )
+    tokens = Tokens(
+        secret,
+        issuer=settings.auth.issuer,
+        audience=settings.auth.audience,
+        expiry_s=settings.auth.token_expiry,
+        clock=clock,
+    )
+    passwords = Passwords()
+    authenticator = Authenticator(database, tokens, clock)
+    log_ins = LogIns(database, tokens, passwords, authenticator, clock, successor_key=derived(secret, "refresh tokens"))
+    built: tuple[Any, ...] = (
+        settings,
+        limits,
+        PrincipalLimits(limits, settings.limits),
+        authenticator,
+        log_ins,
+        Users(database, passwords, authenticator, clock),
+        ApiKeys(database, authenticator, clock),
+    )
+    return {type(service): service for service in built}
+
+
+def loops(_built: dict[type, Any]) -> tuple[Loop, ...]:
+    """What runs in the background of a working process."""
+    return ()
+
+
+def _lifespan(
+    settings: Settings, gate: Gate, database: Database, built: dict[type, Any], *, owns_database: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        watch = DatabaseWatch(database.url)
+        schema = SchemaState(watch)
+        probes = [*own_probes(watch, schema, built[Limits])]
+        for service in built.values():
+            if isinstance(service, Probed):
+                probes += service.health_probes()
+        life = Life(
+            gate=gate,
+            health=built[Health],
+            database=database,
+            watch=watch,
+            schema=schema,
+            probes=probes,
+            owns_database=owns_database,
+        )
+        await life.begin(lambda: built[Users].ensure_first_admin(settings), loops(built))
+        yield
+        await life.end(settings.http.drain_timeout_s)
+        built[Limits].close()
+
+    return lifespan
+
+
+def _prepared(health: Health) -> dict[str, Callable[[], Prepared]]:
+    return {HEALTH: health.public_report, f"{HEALTH}/live": health.liveness, f"{HEALTH}/ready": health.readiness}
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _url(settings: Settings) -> str:
+    if settings.database.url is None:
+        raise ValueError("settings.database.url is unset: start an embedded server first and hand its URL over")
+    return settings.database.url.get_secret_value()

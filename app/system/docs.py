@@ -1,0 +1,74 @@
+"""The API's documentation: the OpenAPI document, Swagger UI and Redoc, all from our own files.
+
+Pages of people, so a policy of their own: scripts from here only, and the inline styles both tools write.
+"""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+
+from app.auth.guards import Public
+
+router = APIRouter(include_in_schema=False)
+
+OPENAPI = "/api/v1/openapi.json"
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Assay API</title>
+<link rel="icon" href="data:,">
+{head}
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+_SWAGGER = _PAGE.format(
+    head='<link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css">',
+    body='<div id="swagger-ui"></div>\n'
+    '<script src="/static/vendor/swagger-ui/swagger-ui-bundle.js"></script>\n'
+    '<script src="/static/docs/swagger.js"></script>',
+)
+_REDOC = _PAGE.format(
+    head="",
+    body='<div id="redoc"></div>\n'
+    '<script src="/static/vendor/redoc/redoc.standalone.js"></script>\n'
+    '<script src="/static/docs/redoc.js"></script>',
+)
+
+
+@router.get("/docs", dependencies=[Public])
+async def swagger() -> HTMLResponse:
+    return _page(_SWAGGER)
+
+
+@router.get("/redoc", dependencies=[Public])
+async def redoc() -> HTMLResponse:
+    return _page(_REDOC)
+
+
+@router.get(OPENAPI, dependencies=[Public])
+async def openapi(request: Request) -> Response:
+    """Made once; the bytes stand ready."""
+    document: bytes = request.app.state.openapi()
+    return Response(document, headers={"Cache-Control": "no-cache"}, media_type="application/json")
+
+
+def _page(html: str) -> HTMLResponse:
+    return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})

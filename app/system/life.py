@@ -1,0 +1,115 @@
+"""A process from its start to its end: wait for the database, open, work, drain, close."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from app.core.edge import Gate
+from app.core.errors import Unavailable
+from app.core.health import HealthProbe, Status
+from app.db.engine import Database
+from app.system.health import Health
+from app.system.probes import SchemaState
+from app.system.repository import DatabaseWatch
+
+log = structlog.get_logger()
+
+RETRY_S = 0.5
+RESTART_S = 1.0
+
+Loop = Callable[[asyncio.Event], Awaitable[None]]
+
+
+class Life:
+    """`begin` returns after the first attempt to open; without a database it goes on trying in the background.
+
+    Until it has succeeded the gate is closed: every request but health is answered 503.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        health: Health,
+        database: Database,
+        watch: DatabaseWatch,
+        schema: SchemaState,
+        probes: Sequence[HealthProbe],
+        owns_database: bool,
+    ) -> None:
+        self._gate = gate
+        self._health = health
+        self._database = database
+        self._watch = watch
+        self._schema = schema
+        self._probes = probes
+        self._owns = owns_database
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def begin(self, prepare: Callable[[], Awaitable[object]], loops: Sequence[Loop]) -> None:
+        """`prepare` runs once, when the database is there and migrated; `loops` run from then on."""
+        for probe in self._probes:
+            if probe.critical:
+                await self._health.ask(probe)
+        self._start(self._health.run(self._probes, self._stop))
+        if not await self._open(prepare, loops):
+            self._start(self._keep_opening(prepare, loops))
+
+    async def end(self, drain_timeout_s: float) -> None:
+        """No new work, the work under way finishes, the loops stop, connections close."""
+        self._gate.drain()
+        if not await self._gate.emptied(drain_timeout_s):
+            log.warning("requests are still under way at the end", under_way=self._gate.under_way)
+        self._stop.set()
+        _, late = await asyncio.wait(self._tasks, timeout=drain_timeout_s) if self._tasks else (set(), set())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._watch.close()
+        if self._owns:
+            await self._database.close()
+
+    async def _open(self, prepare: Callable[[], Awaitable[object]], loops: Sequence[Loop]) -> bool:
+        try:
+            finding = await self._schema.finding()
+            if finding.status is Status.UNHEALTHY:
+                log.warning("the database is not migrated", detail=finding.detail)
+                return False
+            if self._owns:
+                await self._database.open()
+            await prepare()
+        except (Unavailable, OSError, TimeoutError) as error:
+            log.warning("the database is not reachable", error=str(error))
+            return False
+        self._gate.open()
+        for loop in loops:
+            self._start(self._supervise(loop))
+        return True
+
+    async def _keep_opening(self, prepare: Callable[[], Awaitable[object]], loops: Sequence[Loop]) -> None:
+        while not await self._stopped_within(RETRY_S):
+            if await self._open(prepare, loops):
+                return
+
+    async def _supervise(self, loop: Loop) -> None:
+        """A background loop that fails is told of and started again."""
+        while not self._stop.is_set():
+            try:
+                await loop(self._stop)
+            except Unavailable:
+                log.warning("a background loop waits for the database", loop=loop.__qualname__)
+            except Exception:  # the next turn may well succeed
+                log.exception("a background loop failed", loop=loop.__qualname__)
+            await self._stopped_within(RESTART_S)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _start(self, work: "Awaitable[None]") -> None:
+        self._tasks.append(asyncio.ensure_future(work))

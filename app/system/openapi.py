@@ -1,0 +1,119 @@
+"""The OpenAPI document: what FastAPI generates, with scopes and errors added from the guards."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.auth.errors import Forbidden, Unauthenticated
+from app.auth.guards import Guard, guarded
+from app.auth.scopes import table
+from app.core.errors import InvalidRequest, Problem, Unavailable
+from app.core.http import (
+    MEDIA_TYPE,
+    PROBLEM_SCHEMA,
+    BodyTooLarge,
+    BodyTooSlow,
+    InternalError,
+    MalformedRequest,
+    responses,
+)
+from app.core.limits import TooManyRequests
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+_DESCRIPTION = """
+Knows how accurate a deployed model is, says so honestly, and acts on it.
+
+Send an access token (`POST /api/v1/auth/token`) or an API key as `Authorization: Bearer …`. Errors are
+`application/problem+json` (RFC 9457). Lists are paged by `cursor`. Times are RFC 3339, UTC. Every answer carries
+`X-Request-ID`; limited ones `RateLimit` and `RateLimit-Policy`, and a 429 `Retry-After`.
+
+Each operation names the scope it needs (`x-scopes`). Roles have these scopes:
+
+"""
+
+_SCHEMES: dict[str, Any] = {
+    "password": {
+        "type": "oauth2",
+        "description": "a person's log-in",
+        "flows": {"password": {"tokenUrl": "/api/v1/auth/token", "refreshUrl": "/api/v1/auth/refresh", "scopes": {}}},
+    },
+    "key": {"type": "http", "scheme": "bearer", "description": "an API key, or an access token"},
+}
+_REQUEST_ID = {
+    "X-Request-ID": {"description": "names the request in the log", "schema": {"type": "string"}},
+}
+
+
+def build(app: FastAPI) -> dict[str, Any]:
+    """The document of the application as it stands."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=_DESCRIPTION.strip() + "\n\n" + table(),
+        routes=app.routes,
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
+    )
+    guards = {
+        (context.path_format, method.lower()): found[0]
+        for context, found in guarded(app.routes)
+        for method in context.methods
+    }
+    for path, method, operation in operations(document):
+        _complete(operation, guards[path, method], method)
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for generated in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(generated, None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    components["securitySchemes"] = _SCHEMES
+    return document
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and operation of everything in the document."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def _complete(operation: dict[str, Any], guard: Guard, method: str) -> None:
+    answers = operation["responses"]
+    if "HTTPValidationError" in str(answers.get("422", "")):
+        del answers["422"]
+    for status, answer in responses(*_problems(operation, guard, method)).items():
+        known = answers.setdefault(str(status), {"description": "", "content": {}})
+        _merge(known, answer)
+    for answer in answers.values():
+        answer.setdefault("headers", {}).update(_REQUEST_ID)
+    operation["security"] = [{}] if guard.public else [{"password": []}, {"key": []}]
+    operation["x-scopes"] = [] if guard.scope is None else [guard.scope]
+    if guard.scope is not None:
+        operation["description"] = f"{operation.get('description', '')}\n\nNeeds the scope `{guard.scope}`.".strip()
+
+
+def _problems(operation: dict[str, Any], guard: Guard, method: str) -> list[type[Problem]]:
+    """What any operation of this kind can answer."""
+    found: list[type[Problem]] = [InternalError, Unavailable]
+    if operation.get("parameters") or "requestBody" in operation:
+        found.append(InvalidRequest)
+    if "requestBody" in operation or method in ("post", "put", "patch"):
+        found += [MalformedRequest, BodyTooSlow, BodyTooLarge]
+    if not guard.public:
+        found += [Unauthenticated, TooManyRequests]
+    if guard.scope is not None:
+        found.append(Forbidden)
+    return found
+
+
+def _merge(known: dict[str, Any], answer: dict[str, Any]) -> None:
+    if answer["description"] not in known["description"]:
+        known["description"] = "; ".join(filter(None, (known["description"], answer["description"])))
+    content = known.setdefault("content", {})
+    added = answer["content"][MEDIA_TYPE]
+    examples = content.setdefault(MEDIA_TYPE, {"schema": added["schema"], "examples": {}}).setdefault("examples", {})
+    examples.update(added["examples"])

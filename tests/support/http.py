@@ -1,0 +1,61 @@
+"""The application over HTTP in one process: no socket, but the whole way from the edge to the database."""
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+from fastapi import FastAPI
+
+from app.auth.keys import ApiKeys
+from app.auth.principal import Principal
+from app.auth.scopes import SCOPES_OF, Role
+from app.auth.service import LogIns
+from app.auth.users import Users
+
+PASSWORD = "a-long-password-of-the-tests"
+_numbers = itertools.count()
+
+
+@contextlib.asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[FastAPI]:
+    """The application between its start and its end."""
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+def client_of(app: FastAPI, **headers: str) -> httpx.AsyncClient:
+    """A client of the API; paths are relative to /api/v1, or absolute URLs."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=True, client=("203.0.113.7", 4711))
+    return httpx.AsyncClient(transport=transport, base_url="http://test/api/v1", headers=headers)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header for a token or an API key."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Makes callers of every kind, without going through the limited log-in."""
+
+    app: FastAPI
+
+    async def user(self, role: Role | str) -> str:
+        """An access token of a new user."""
+        users: Users = self.app.state.services[Users]
+        made = await users.create(f"{role}-{next(_numbers)}@example.com", PASSWORD, Role(role))
+        return await self.token_of(made.email)
+
+    async def token_of(self, email: str) -> str:
+        log_ins: LogIns = self.app.state.services[LogIns]
+        return (await log_ins.log_in(email, PASSWORD)).access_token
+
+    async def key(self, *scopes: str, models: list[str] | None = None) -> str:
+        """The text of a new API key."""
+        users: Users = self.app.state.services[Users]
+        keys: ApiKeys = self.app.state.services[ApiKeys]
+        admin = await users.create(f"keeper-{next(_numbers)}@example.com", PASSWORD, Role.ADMIN)
+        creator = Principal(f"user:{admin.id}", "user", SCOPES_OF[Role.ADMIN], user_id=admin.id)
+        return (await keys.create(creator, name="test", scopes=scopes, models=models)).text

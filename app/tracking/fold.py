@@ -16,7 +16,7 @@ from app.tracking.expansions import Expansions
 from app.tracking.grains import Contexts, Rows, rollups
 from app.tracking.ledger import Ledger, merge, unpack
 from app.tracking.repository import folding
-from app.tracking.repository.folding import Ended, Mark
+from app.tracking.repository.folding import Ended
 from app.tracking.repository.rollups import add
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,6 @@ class Folder:
 
     async def fold_all(self) -> int:
         """One round over all models that have something to fold; how many deltas were folded."""
-        now_us = self._clock.now_us()
         async with self._database.transaction() as connection:
             ended = await folding.ended(connection)
             models = await folding.pending_models(connection, ended.folded_below)
@@ -73,7 +72,7 @@ class Folder:
                     folded += done
             except Exception:
                 logger.exception("model %s could not be folded", model_no)
-        await self._finish(ended, models, now_us)
+        await self._finish(ended, models)
         FOLDED.inc(folded)
         return folded
 
@@ -102,28 +101,27 @@ class Folder:
             await folding.announce(connection, model_no)
         return len(taken), more
 
-    async def _finish(self, ended: Ended, models: list[int], now_us: int) -> None:
-        """Moves the horizon and the global mark, and measures what is left."""
+    async def _finish(self, ended: Ended, models: list[int]) -> None:
+        """Moves the global mark and the horizon, and measures what is left."""
         async with self._database.transaction() as connection:
             marks = [await folding.mark(connection, model_no) for model_no in models]
-            folded_below = ended.xmin if _all_reached(marks, ended.xmin) else ended.folded_below
-            if models or now_us - ended.noted_us >= NOTE_EVERY_US:
-                await self._note(connection, ended, now_us, folded_below)
-            self._lag_s = await folding.oldest_pending_s(connection, folded_below, self._clock.now_us())
+            low = ended.xmin if all(mark.xid >= ended.xmin for mark in marks) else ended.folded_below
+            if models:
+                await folding.folded_below(connection, low)
+            if models or self._clock.now_us() - ended.noted_us >= NOTE_EVERY_US:
+                await self._note(connection)
+            self._lag_s = await folding.oldest_pending_s(connection, low, self._clock.now_us())
         self._round_us = self._clock.now_us()
         FOLDING_LAG.set(self._lag_s)
 
-    async def _note(self, connection: object, ended: Ended, now_us: int, folded_below: int) -> None:
-        """`now_us` was read before the snapshot: who read an earlier clock had a transaction id below its xmax."""
-        pending = ended.noted_us and ended.xmin < ended.noted_xmax
-        horizon = now_us - 1 if ended.xmin == ended.xmax else 0 if pending else ended.noted_us - 1
-        await folding.note(
-            connection,
-            horizon_us=max(horizon, 0),
-            noted_us=ended.noted_us if pending else now_us,
-            noted_xmax=ended.noted_xmax if pending else ended.xmax,
-            folded_below=folded_below,
-        )
+    async def _note(self, connection: object) -> None:
+        """What was noted becomes the horizon once its transactions have ended; then a new moment is noted."""
+        t0, xid = await folding.moment(connection, self._clock)
+        ended = await folding.ended(connection)
+        if ended.xmin == xid:
+            await folding.note(connection, horizon_us=t0 - 1, noted_us=t0, noted_xid=xid)
+        elif ended.xmin >= ended.noted_xid:
+            await folding.note(connection, horizon_us=ended.noted_us - 1, noted_us=t0, noted_xid=xid)
 
     async def _rest(self, stop: asyncio.Event, started: float) -> None:
         """Until the interval is over; after a quiet time a commit is folded at once."""
@@ -142,10 +140,6 @@ def _whole_transactions(found: list[tuple[int, bytes]], below: int) -> tuple[lis
         below = found[-1][0]
         found = [delta for delta in found if delta[0] < below]
     return [body for _, body in found], below
-
-
-def _all_reached(marks: list[Mark], xmin: int) -> bool:
-    return all(mark.xid >= xmin for mark in marks)
 
 
 def _merged(bodies: list[bytes]) -> Ledger:

@@ -1,7 +1,7 @@
 """The horizon: the latest moment of which it is certain that everything known by then is visible.
 
-A writer takes its transaction id before it reads the clock. So whoever read a clock at or before t0 has an id below the
-xmax of any snapshot taken after t0; when a later snapshot's xmin reaches that xmax, all of them have ended. One
+A writer takes its transaction id before it reads the clock. So whoever read it before t0 has an id below one that
+is given out after t0; once all transactions below that one have ended, everything known before t0 is there. One
 microsecond is taken off, because a clock may show the same one twice.
 """
 
@@ -25,7 +25,7 @@ class Horizon:
         self._database = database
         self._clock = clock
         self._reached = 0
-        self._notes: deque[tuple[int, int]] = deque(maxlen=NOTES)  # (moment, xmax of a later snapshot)
+        self._notes: deque[tuple[int, int]] = deque(maxlen=NOTES)  # (moment, a transaction id given out after it)
 
     async def settle(self, wanted_us: int) -> int:
         """`wanted_us` where that is settled, else the latest moment that is (us)."""
@@ -41,10 +41,9 @@ class Horizon:
         return min(wanted_us, self._reached)
 
     async def _look(self) -> None:
-        now_us = self._clock.now_us()
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
+            self._notes.append(await folding.moment(connection, self._clock))
             ended = await folding.ended(connection)
         self._reached = max(self._reached, ended.horizon_us)
-        self._notes.append((now_us, ended.xmax))
         while self._notes and self._notes[0][1] <= ended.xmin:
             self._reached = max(self._reached, self._notes.popleft()[0] - 1)

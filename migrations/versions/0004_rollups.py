@@ -49,12 +49,12 @@ create table horizon (
     one bool not null default true,
     at_us bigint not null,
     noted_us bigint not null,
-    noted_xmax xid8 not null,
+    noted_xid xid8 not null,
     folded_below xid8 not null,
     constraint pk_horizon primary key (one),
     constraint ck_horizon_one check (one)
 ) with (fillfactor = 50);
-insert into horizon (at_us, noted_us, noted_xmax, folded_below) values (0, 0, '0', '0');
+insert into horizon (at_us, noted_us, noted_xid, folded_below) values (0, 0, '0', '0');
 create table feature_reference (
     model_no int not null,
     revision int not null,

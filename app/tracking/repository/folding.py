@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.clock import to_datetime
+from app.core.clock import Clock, to_datetime
+from app.tracking.repository.arrivals import now_us
 
 LOCK = 0x0F01D  # class of the advisory locks "I fold model n"
 CHANNEL = "assay_rollups"
@@ -27,14 +28,13 @@ FRESH = Mark(0, 0, 0, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a snapshot says: every transaction below `xmin` has ended, none from `xmax` on had begun."""
+    """What is known of endings. `xmin`: every transaction below it has ended."""
 
     xmin: int
-    xmax: int
-    horizon_us: int
-    noted_us: int
-    noted_xmax: int
-    folded_below: int
+    horizon_us: int  # everything known by then is visible
+    noted_us: int  # a moment that becomes the horizon when xmin reaches `noted_xid`
+    noted_xid: int
+    folded_below: int  # no model has an unfolded delta of a transaction below
 
 
 async def lock(connection: Any, model_no: int) -> bool:
@@ -46,25 +46,37 @@ async def wait_for_lock(connection: Any, model_no: int) -> None:
     await connection.execute("select pg_advisory_xact_lock($1, $2)", LOCK, model_no)
 
 
+async def moment(connection: Any, clock: Clock) -> tuple[int, int]:
+    """(t0, xid): whoever reads the clock before t0 has, having taken it before, a transaction id below xid.
+
+    The id is this transaction's own. A snapshot's xmax would not do: it is one past the last id that *ended*, may lie
+    below ids that are under way.
+    """
+    t0 = await now_us(connection, clock)
+    return t0, int(await connection.fetchval("select pg_current_xact_id()::text::int8"))
+
+
 async def ended(connection: Any) -> Ended:
     row = await connection.fetchrow(
-        "select pg_snapshot_xmin(s)::text::int8 as xmin, pg_snapshot_xmax(s)::text::int8 as xmax, "
-        "at_us as horizon_us, noted_us, noted_xmax::text::int8 as noted_xmax, folded_below::text::int8 as folded_below "
-        "from horizon, pg_current_snapshot() s"
+        "select pg_snapshot_xmin(pg_current_snapshot())::text::int8, at_us, noted_us, noted_xid::text::int8, "
+        "folded_below::text::int8 from horizon"
     )
     return Ended(*row)
 
 
-async def note(connection: Any, *, horizon_us: int, noted_us: int, noted_xmax: int, folded_below: int) -> None:
-    """Never goes back: another process may have noted a later one."""
+async def note(connection: Any, *, horizon_us: int, noted_us: int, noted_xid: int) -> None:
+    """The horizon never goes back: another process may have noted a later one."""
     await connection.execute(
-        "update horizon set at_us = greatest(at_us, $1), noted_us = $2, noted_xmax = $3::text::xid8, "
-        "folded_below = greatest(folded_below, $4::text::xid8)",
+        "update horizon set at_us = greatest(at_us, $1), noted_us = $2, noted_xid = $3::text::xid8",
         horizon_us,
         noted_us,
-        str(noted_xmax),
-        str(folded_below),
+        str(noted_xid),
     )
+
+
+async def folded_below(connection: Any, xid: int) -> None:
+    """All models are folded up to a transaction."""
+    await connection.execute("update horizon set folded_below = greatest(folded_below, $1::text::xid8)", str(xid))
 
 
 async def mark(connection: Any, model_no: int) -> Mark:
@@ -115,13 +127,13 @@ async def pending_models(connection: Any, since: int) -> list[int]:
     return [row["model_no"] for row in rows]
 
 
-async def oldest_pending_s(connection: Any, since: int, now_us: int) -> float:
+async def oldest_pending_s(connection: Any, since: int, moment_us: int) -> float:
     """Age of the oldest delta that no rollup holds yet; 0 where there is none."""
     age = await connection.fetchval(
         "select extract(epoch from $2 - min(d.known_at))::float8 from delta d left join fold_mark m using (model_no) "
         "where d.xid >= $1::text::xid8 and (m.xid is null or d.xid >= m.xid)",
         str(since),
-        to_datetime(now_us),
+        to_datetime(moment_us),
     )
     return max(float(age or 0.0), 0.0)
 

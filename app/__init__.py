@@ -2,7 +2,8 @@
 
 The floors of the house, top to bottom; imports go down only (`./dev check` holds it):
 
-    main | worker | cli | orchestrator   entry points
+    worker | cli | orchestrator          entry points that people and machines start
+    main                                 the application: settings in, FastAPI out
     api | web                            the list of routers; the pages
     system                               health
     analytics                            trends, summary

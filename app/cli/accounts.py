@@ -1,0 +1,61 @@
+"""Users and API keys, straight on the database: for whoever may read its address, no token is needed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.auth.keys import ApiKeys
+from app.auth.users import Users
+from app.cli.console import fail
+from app.cli.hosting import address, hosted
+from app.cli.stopping import in_order
+from app.core.clock import SystemClock
+from app.core.errors import Unavailable
+from app.core.settings import Settings
+from app.db import migrate
+from app.db.embedded import EmbeddedServerError
+from app.db.engine import Database
+from app.main import services
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    users: Users
+    keys: ApiKeys
+
+
+@asynccontextmanager
+async def accounts(settings: Settings) -> AsyncIterator[Accounts]:
+    """The services of the database that `settings` (inside `hosted`) point to."""
+    database = Database(address(settings), settings.database)
+    await database.open()
+    try:
+        offered = services(settings, database, SystemClock())
+        yield Accounts(offered[Users], offered[ApiKeys])
+    finally:
+        await database.close()
+
+
+async def anybody(settings: Settings) -> bool:
+    """Whether there is a user at all."""
+    async with accounts(settings) as here:
+        return bool((await here.users.list(None, 1)).rows)
+
+
+def on_accounts(settings: Settings, work: Callable[[Accounts], Awaitable[Result]]) -> Result:
+    """Does a command's work on the database of the settings, which is brought up and up to date for it."""
+
+    async def doing(here: Settings) -> Result:
+        await migrate.upgrade(address(here))
+        async with accounts(here) as services_here:
+            return await work(services_here)
+
+    try:
+        with in_order(), hosted(settings) as here:
+            return asyncio.run(doing(here))
+    except (EmbeddedServerError, Unavailable) as problem:
+        fail(str(problem))

@@ -1,0 +1,24 @@
+"""Settings as a command gets them: from the environment, with a readable refusal."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.cli.console import fail
+from app.core.settings import Settings
+
+
+def load(**changes: Any) -> Settings:
+    """The settings of this process; `changes` (options of the command) win over the environment, None leaves it."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        fail("\n".join(_sentence(problem) for problem in error.errors(include_input=False)), status=2)
+
+
+def _sentence(problem: Any) -> str:
+    """`ASSAY_PORT: …`; never the value, which may be a secret."""
+    path = [str(step) for step in problem["loc"]]
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"ASSAY_{'__'.join(path).upper()}: {message}" if path else message

@@ -1,0 +1,37 @@
+"""The database as a command gets it: a given one, or the embedded server for as long as the command runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import SecretStr
+
+from app.core.settings import Settings
+from app.db.embedded import EmbeddedServer
+
+
+@contextmanager
+def hosted(settings: Settings) -> Iterator[Settings]:
+    """The settings with `database.url` filled in; an embedded server that was started here is ended with the block."""
+    if settings.database.url is not None:
+        yield settings
+        return
+    server = EmbeddedServer(settings.data_dir, run_as=settings.database.run_as)
+    server.start()
+    try:
+        yield at(settings, server.url)
+    finally:
+        server.stop()
+
+
+def at(settings: Settings, url: str) -> Settings:
+    """The same settings on another database."""
+    database = settings.database.model_copy(update={"url": SecretStr(url)})
+    return settings.model_copy(update={"database": database})
+
+
+def address(settings: Settings) -> str:
+    """The URL inside `hosted`."""
+    url = settings.database.url
+    if url is None:
+        raise ValueError("settings: no database; use it inside `hosted(settings)`")
+    return url.get_secret_value()

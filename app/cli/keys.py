@@ -1,0 +1,111 @@
+"""`assay api-key`: keys for machines."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from app.auth.errors import ApiKeyNotFound
+from app.auth.principal import Principal
+from app.auth.scopes import KEY_SCOPES, Role
+from app.cli.accounts import Accounts, on_accounts
+from app.cli.console import fail, note, results
+from app.cli.environment import load
+from app.db.paging import MAX_LIMIT
+from app.db.tables.auth import ApiKey, User
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="API keys for machines. Works on the database itself, so it needs its address and no log-in.",
+)
+
+
+@commands.command(
+    epilog="Example: assay api-key create --name scorer --scope predictions:write --scope labels:write --model fraud"
+)
+def create(
+    name: Annotated[str, typer.Option(min=1, help="what the key is for")],
+    scope: Annotated[list[str], typer.Option(help=f"what it may do, repeatable: {', '.join(sorted(KEY_SCOPES))}")],
+    model: Annotated[list[str] | None, typer.Option(help="limits it to this model, repeatable; default: all")] = None,
+    expires: Annotated[datetime | None, typer.Option(help="UTC; default: never")] = None,
+) -> None:
+    """Make a key. It is printed once, alone on standard output; only its hash is kept."""
+    unknown = sorted(set(scope) - KEY_SCOPES)
+    if unknown:
+        fail(f"--scope {unknown[0]}: a key can have {', '.join(sorted(KEY_SCOPES))}", status=2)
+
+    async def work(here: Accounts) -> str:
+        ends = None if expires is None else expires.replace(tzinfo=expires.tzinfo or UTC)
+        made = await here.keys.create(
+            await _an_admin(here), name=name, scopes=scope, models=model or None, expires_at=ends
+        )
+        return made.text
+
+    text = on_accounts(load(), work)
+    note("The key; it is shown this once:")
+    results.print(text, markup=False)
+
+
+@commands.command("list", epilog="Example: assay api-key list")
+def list_keys() -> None:
+    """List the keys, revoked ones too."""
+
+    async def work(here: Accounts) -> list[ApiKey]:
+        found: list[ApiKey] = []
+        cursor = None
+        while True:
+            page = await here.keys.list(cursor, MAX_LIMIT)
+            found += page.rows
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    table = Table("id", "name", "scopes", "models", "made", "ends", "revoked", box=None)
+    for key in on_accounts(load(), work):
+        models = "all" if key.models is None else " ".join(key.models)
+        table.add_row(
+            key.id,
+            key.name,
+            " ".join(key.scopes),
+            models,
+            _day(key.created_at),
+            _day(key.expires_at),
+            _day(key.revoked_at),
+        )
+    results.print(table)
+
+
+@commands.command(epilog="Example: assay api-key revoke k3v9x2m4q7ab")
+def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="as `assay api-key list` shows it")]) -> None:
+    """End a key; running servers notice within seconds."""
+
+    async def work(here: Accounts) -> None:
+        await here.keys.revoke(key_id)
+
+    try:
+        on_accounts(load(), work)
+    except ApiKeyNotFound as problem:
+        fail(problem.detail)
+    note(f"{key_id} is revoked")
+
+
+async def _an_admin(here: Accounts) -> Principal:
+    """On whose behalf the command acts: keys name who made them."""
+    cursor = None
+    while True:
+        page = await here.users.list(cursor, MAX_LIMIT)
+        for user in page.rows:
+            if user.role == Role.ADMIN and user.disabled_at is None:
+                return _as_principal(user)
+        cursor = page.next_cursor
+        if cursor is None:
+            fail("there is no admin yet: start the server once with ASSAY_ADMIN_EMAIL and ASSAY_ADMIN_PASSWORD")
+
+
+def _as_principal(user: User) -> Principal:
+    return Principal(f"user:{user.id}", "user", KEY_SCOPES, name=user.email, role=user.role, user_id=user.id)
+
+
+def _day(moment: datetime | None) -> str:
+    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M}"

@@ -1,0 +1,128 @@
+"""`assay run`: everything on one machine, from an empty folder to a dashboard with a live demo."""
+
+import asyncio
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from app import __version__
+from app.cli.accounts import anybody
+from app.cli.console import fail, results
+from app.cli.demo.command import arguments, environment
+from app.cli.demo.options import MODEL_ID, SPEED, Speed
+from app.cli.environment import load
+from app.cli.hosting import address, hosted
+from app.cli.serve import Port
+from app.cli.server import PortTaken, base_url, bind
+from app.cli.server import serve as serve_on
+from app.cli.stopping import in_order
+from app.core import logs
+from app.core.settings import LogSettings, Settings
+from app.db import migrate as migrations
+from app.db.embedded import EmbeddedServerError
+
+ADMIN = "admin@example.com"  # the first admin, where ASSAY_ADMIN_EMAIL names none
+DEMO_END_S = 10.0  # the demo writes down where it is; that takes milliseconds
+
+
+def run(
+    demo: Annotated[bool, typer.Option(help="replay a year of flights through the API")] = True,
+    speed: Speed = SPEED,
+    port: Port = None,
+) -> None:
+    """Start everything: database, schema, first admin, server, and a demo that is worth looking at."""
+    settings = _quieter(load(port=port))
+    logs.configure(settings.log)
+    try:
+        with in_order(), bind(settings) as listening, hosted(settings) as here:
+            asyncio.run(migrations.upgrade(address(here)))
+            first, generated = _with_admin(here)
+            url = base_url(first, listening)
+            with _children() as children:
+
+                def ready() -> None:
+                    _welcome(url, first, generated, demo=demo)
+                    if demo:
+                        children.append(_start_demo(first, url, speed))
+
+                serve_on(first, listening, workers=1, ready=ready)
+    except PortTaken as problem:
+        fail(
+            f"{problem}.\nIs Assay running already? Stop it, or choose another port: "
+            f"ASSAY_PORT={settings.port + 1} ./dev run"
+        )
+    except EmbeddedServerError as problem:
+        fail(str(problem))
+
+
+def _quieter(settings: Settings) -> Settings:
+    """A person reads along: warnings only, in a line a person can read, unless the environment says otherwise."""
+    if "log" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"log": LogSettings(level="warning", format="console")})
+
+
+def _with_admin(settings: Settings) -> tuple[Settings, str | None]:
+    """Settings that name the first admin; with a new password where nobody can log in yet and none was given."""
+    email = settings.admin_email or ADMIN
+    if settings.admin_password is not None or asyncio.run(anybody(settings)):
+        return settings.model_copy(update={"admin_email": email}), None
+    password = secrets.token_urlsafe(12)
+    return settings.model_copy(update={"admin_email": email, "admin_password": SecretStr(password)}), password
+
+
+def _welcome(url: str, settings: Settings, generated: str | None, *, demo: bool) -> None:
+    email = settings.admin_email
+    model = f"{url}/api/v1/analytics/trends/{MODEL_ID}?metric=accuracy&interval=day" if demo else f"{url}/api/v1/models"
+    if generated:
+        how = f"password: {generated}   (shown this once)"
+    elif settings.admin_password is None:
+        how = "with the password that its first start printed"
+    else:
+        how = "with the password in ASSAY_ADMIN_PASSWORD"
+    results.print(
+        f"""
+Assay {__version__} is running.
+
+  Dashboard    {url}/
+  Swagger UI   {url}/docs
+  Metrics      {url}/metrics
+  Log in as    {email}   {how}
+
+Three things to try in a second terminal, the password in PASSWORD:
+
+  curl -s {url}/api/v1/system/health
+  TOKEN=$(curl -s {url}/api/v1/auth/token -d username={email} --data-urlencode password="$PASSWORD" \\
+    | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+  curl -s '{model}' -H "Authorization: Bearer $TOKEN"
+
+Ctrl-C ends it.
+""",
+        markup=False,
+    )
+
+
+def _start_demo(settings: Settings, url: str, speed: float) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(arguments(url, settings, speed), env=environment(settings))  # noqa: S603
+
+
+@contextmanager
+def _children() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that end with the block."""
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        yield children
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            try:
+                child.wait(DEMO_END_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()

@@ -1,0 +1,129 @@
+"""The web server: one process, or several that share a socket. The parent has bound the port before anything starts."""
+
+import math
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+from uvicorn import Config, Server
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
+
+from app.cli.hosting import address
+from app.core import logs, telemetry
+from app.core.settings import Settings
+from app.main import create_app
+
+BACKLOG = 2048
+WORKER_START_S = 60  # a worker that isn't ready by then has failed
+
+
+class PortTaken(Exception):  # noqa: N818
+    """Somebody listens there already."""
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket; port 0 takes any free one. Bound first, so that two servers never start half."""
+    family = socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.http.host, settings.port))
+        listening.listen(BACKLOG)  # from here on nobody else can bind it
+    except OSError as error:
+        listening.close()
+        raise PortTaken(f"can't listen on {settings.http.host}, port {settings.port}: {error.strerror}") from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def base_url(settings: Settings, listening: socket.socket) -> str:
+    """How a browser on this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.http.host, settings.http.host)  # noqa: S104
+    return f"http://{host}:{listening.getsockname()[1]}"
+
+
+def serve(settings: Settings, listening: socket.socket, *, workers: int, ready: Callable[[], None]) -> None:
+    """Returns when a signal has ended it and requests under way were answered (`http.drain_timeout_s`)."""
+    logs.configure(settings.log)
+    if workers > 1:
+        _prepare_workers(settings)
+    telemetry.empty_shared_folder()
+    if workers == 1:
+        _Single(_config(settings), ready).run(sockets=[listening])
+        return
+    _Several(_config(settings, workers), [listening], ready).run()
+
+
+def worker_app() -> object:
+    """The application of a worker; the parent has put everything it needs into the environment."""
+    settings = Settings()
+    logs.configure(settings.log)
+    return create_app(settings)
+
+
+def _config(settings: Settings, workers: int = 1) -> Config:
+    return Config(
+        create_app(settings) if workers == 1 else "app.cli.server:worker_app",
+        factory=workers > 1,
+        workers=workers,
+        # By name, so that their absence is an error: on the asyncio loop several workers answer in 44 ms instead of
+        # 0.8, because the accepted sockets lack TCP_NODELAY and head and body are two writes.
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,  # the middleware logs requests, with their ids
+        proxy_headers=False,  # anybody could claim an address
+        server_header=False,
+        date_header=False,
+        backlog=BACKLOG,
+        timeout_worker_healthcheck=WORKER_START_S,  # an import on a busy machine takes longer than the usual 5 s
+        timeout_graceful_shutdown=math.ceil(settings.http.drain_timeout_s),
+        lifespan="on",
+    )
+
+
+def _prepare_workers(settings: Settings) -> None:
+    """Workers are new processes that see only the environment."""
+    os.environ["ASSAY_DATABASE__URL"] = address(settings)
+    os.environ["ASSAY_PORT"] = str(settings.port)
+    os.environ["ASSAY_DATA_DIR"] = str(settings.data_dir.resolve())
+    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(settings.data_dir.resolve() / "metrics"))
+
+
+class _Single(Server):
+    """Says when it answers."""
+
+    def __init__(self, config: Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+class _Several(Multiprocess):
+    """Says when all workers answer, and takes a dead one's gauges out of the metrics."""
+
+    def __init__(self, config: Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
+        super().__init__(config, sockets)
+        self._ready = ready
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        threading.Thread(target=self._wait, args=(tuple(self.processes),), daemon=True).start()
+
+    def keep_subprocess_alive(self) -> None:
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            if pid is not None:
+                telemetry.process_ended(pid)
+
+    def _wait(self, workers: tuple[Process, ...]) -> None:
+        if all(worker.wait_until_ready(WORKER_START_S, self.should_exit) for worker in workers):
+            self._ready()

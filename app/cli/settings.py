@@ -12,8 +12,8 @@ from app.core.settings import Group, Settings
 
 WIDTH = 110
 HEAD = """\
-# Every setting of Assay with its default and its meaning; written by `assay settings`. Copy what you change to `.env` or
-# set it in the environment, which wins. Lists are JSON. Secrets are better kept out of files that others can read.
+# Every setting of Assay with its default and its meaning; written by `assay settings`. Copy what you change to `.env`
+# or set it in the environment, which wins. Lists are JSON. Secrets are better kept out of files that others can read.
 """
 
 

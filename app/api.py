@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 
 from app.auth import endpoints as auth
+from app.models import endpoints as models
 from app.system import endpoints as system
 
 PREFIX = "/api/v1"
 
 router = APIRouter(prefix=PREFIX)
-for slice_ in (system, auth):
+for slice_ in (system, auth, models):
     router.include_router(slice_.router)

@@ -29,6 +29,8 @@ from app.core.http import render_problems
 from app.core.limits import Limits
 from app.core.settings import Settings
 from app.db.engine import Database
+from app.models.catalogue import Catalogue
+from app.models.service import ModelService
 from app.system import docs, openapi
 from app.system import endpoints as system
 from app.system.health import Health
@@ -86,6 +88,7 @@ def services(settings: Settings, database: Database, clock: Clock) -> dict[type,
     passwords = Passwords()
     authenticator = Authenticator(database, tokens, clock)
     log_ins = LogIns(database, tokens, passwords, authenticator, clock, successor_key=derived(secret, "refresh tokens"))
+    catalogue = Catalogue(database, settings.retention.days)
     built: tuple[Any, ...] = (
         settings,
         limits,
@@ -94,13 +97,15 @@ def services(settings: Settings, database: Database, clock: Clock) -> dict[type,
         log_ins,
         Users(database, passwords, authenticator, clock),
         ApiKeys(database, authenticator, clock),
+        catalogue,
+        ModelService(database, clock, catalogue),
     )
     return {type(service): service for service in built}
 
 
-def loops(_built: dict[type, Any]) -> tuple[Loop, ...]:
+def loops(built: dict[type, Any]) -> tuple[Loop, ...]:
     """What runs in the background of a working process."""
-    return ()
+    return (built[Catalogue].run,)
 
 
 def _lifespan(

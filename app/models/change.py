@@ -39,8 +39,10 @@ class Change:
         self._at = at
 
     @classmethod
-    async def of(cls, session: Session, model_id: str, *, principal: Principal, at: datetime, archived: bool = False) -> "Change":
-        """Waits for others who change this model. Raises `ModelNotFound`, `ModelArchived` (unless `archived` will do)."""
+    async def of(
+        cls, session: Session, model_id: str, *, principal: Principal, at: datetime, archived: bool = False
+    ) -> "Change":
+        """Waits for others who change this model. Raises `ModelNotFound`, and `ModelArchived` unless `archived`."""
         repository = ModelRepository(session)
         model = await repository.lock(model_id)
         if model is None:

@@ -3,13 +3,11 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
-from starlette.staticfiles import StaticFiles
 
 from app import __version__, api
 from app.auth.authenticate import Authenticator
@@ -34,11 +32,11 @@ from app.models.service import ModelService
 from app.system import docs, openapi
 from app.system import endpoints as system
 from app.system.health import Health
-from app.system.life import Life, Loop
+from app.system.life import Life, Looping
 from app.system.probes import SchemaState, own_probes
 from app.system.repository import DatabaseWatch
+from app.web.assets import PREFIX, Assets
 
-STATIC = Path(__file__).parent / "web" / "static"
 HEALTH = f"{api.PREFIX}/system/health"
 
 
@@ -62,9 +60,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
     app.state.gate = gate
     app.state.openapi = cache(lambda: msgspec.json.encode(openapi.build(app)))
     render_problems(app)
-    for router in (api.router, system.metrics_router, docs.router):
+    for router in (api.router, system.metrics_router, docs.router(PREFIX)):
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount(PREFIX, Assets(), name="static")
     demand_guards(app.routes)
     templates = {id(context.original_route): context.path_format or "" for context in iter_route_contexts(app.routes)}
     app.add_middleware(Edge, settings=settings.http, gate=gate, templates=templates, prepared=_prepared(built[Health]))
@@ -72,40 +70,35 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
 
 
 def services(settings: Settings, database: Database, clock: Clock) -> dict[type, Any]:
-    """Every service, built once, filed by its type."""
-    secret = signing_secret(settings)
-    limits = Limits(
-        enabled=settings.limits.enabled,
-        redis_url=None if settings.redis_url is None else settings.redis_url.get_secret_value(),
-    )
-    tokens = Tokens(
-        secret,
-        issuer=settings.auth.issuer,
-        audience=settings.auth.audience,
-        expiry_s=settings.auth.token_expiry,
-        clock=clock,
-    )
-    passwords = Passwords()
-    authenticator = Authenticator(database, tokens, clock)
-    log_ins = LogIns(database, tokens, passwords, authenticator, clock, successor_key=derived(secret, "refresh tokens"))
+    """Every service, built once, filed by its type. Those with `run` work in the background (`Looping`), those with
+    `health_probes` have a say in health (`Probed`)."""
     catalogue = Catalogue(database, settings.retention.days)
-    built: tuple[Any, ...] = (
+    built = (
         settings,
-        limits,
-        PrincipalLimits(limits, settings.limits),
-        authenticator,
-        log_ins,
-        Users(database, passwords, authenticator, clock),
-        ApiKeys(database, authenticator, clock),
+        *_identity(settings, database, clock),
         catalogue,
         ModelService(database, clock, catalogue),
     )
     return {type(service): service for service in built}
 
 
-def loops(built: dict[type, Any]) -> tuple[Loop, ...]:
-    """What runs in the background of a working process."""
-    return (built[Catalogue].run,)
+def _identity(settings: Settings, database: Database, clock: Clock) -> tuple[Any, ...]:
+    """The services of `auth`."""
+    secret = signing_secret(settings)
+    auth, url = settings.auth, settings.redis_url
+    tokens = Tokens(secret, issuer=auth.issuer, audience=auth.audience, expiry_s=auth.token_expiry, clock=clock)
+    limits = Limits(enabled=settings.limits.enabled, redis_url=None if url is None else url.get_secret_value())
+    passwords = Passwords()
+    authenticator = Authenticator(database, tokens, clock)
+    successor_key = derived(secret, "refresh tokens")
+    return (
+        limits,
+        PrincipalLimits(limits, settings.limits),
+        authenticator,
+        LogIns(database, tokens, passwords, authenticator, clock, successor_key=successor_key),
+        Users(database, passwords, authenticator, clock),
+        ApiKeys(database, authenticator, clock),
+    )
 
 
 def _lifespan(
@@ -117,8 +110,8 @@ def _lifespan(
         schema = SchemaState(watch)
         probes = [*own_probes(watch, schema, built[Limits])]
         for service in built.values():
-            if isinstance(service, Probed):
-                probes += service.health_probes()
+            probes += service.health_probes() if isinstance(service, Probed) else ()
+        loops = [service.run for service in built.values() if isinstance(service, Looping)]
         life = Life(
             gate=gate,
             health=built[Health],
@@ -128,7 +121,7 @@ def _lifespan(
             probes=probes,
             owns_database=owns_database,
         )
-        await life.begin(lambda: built[Users].ensure_first_admin(settings), loops(built))
+        await life.begin(lambda: built[Users].ensure_first_admin(settings), loops)
         yield
         await life.end(settings.http.drain_timeout_s)
         built[Limits].close()

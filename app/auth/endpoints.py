@@ -33,6 +33,7 @@ from app.auth.service import ABSOLUTE, Grant, LogIns
 from app.auth.users import Users
 from app.core.exchange import exchange_of
 from app.core.http import responses
+from app.core.limits import TooManyRequests
 from app.core.provide import provided
 from app.core.settings import Settings
 from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT
@@ -55,7 +56,9 @@ KeyId = Annotated[str, Path(pattern=r"^[a-z2-7]{12}$", description="a key's id")
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="entries of a page at most")]
 
 
-@router.post("/auth/token", summary="Log in", dependencies=[Public], responses=responses(InvalidCredentials))
+@router.post(
+    "/auth/token", summary="Log in", dependencies=[Public], responses=responses(InvalidCredentials, TooManyRequests)
+)
 async def log_in(
     request: Request,
     response: Response,
@@ -81,7 +84,7 @@ async def log_in(
     "/auth/refresh",
     summary="Get a new access token",
     dependencies=[Public],
-    responses=responses(InvalidRefreshToken),
+    responses=responses(InvalidRefreshToken, TooManyRequests),
 )
 async def refresh(
     request: Request,

@@ -8,8 +8,6 @@ from fastapi.responses import HTMLResponse
 
 from app.auth.guards import Public
 
-router = APIRouter(include_in_schema=False)
-
 OPENAPI = "/api/v1/openapi.json"
 _POLICY = "; ".join(
     (
@@ -39,35 +37,36 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_SWAGGER = _PAGE.format(
-    head='<link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css">',
-    body='<div id="swagger-ui"></div>\n'
-    '<script src="/static/vendor/swagger-ui/swagger-ui-bundle.js"></script>\n'
-    '<script src="/static/docs/swagger.js"></script>',
-)
-_REDOC = _PAGE.format(
-    head="",
-    body='<div id="redoc"></div>\n'
-    '<script src="/static/vendor/redoc/redoc.standalone.js"></script>\n'
-    '<script src="/static/docs/redoc.js"></script>',
-)
+_SWAGGER_HEAD = '<link rel="stylesheet" href="{static}/vendor/swagger-ui/swagger-ui.css">'
+_SWAGGER_BODY = """<div id="swagger-ui"></div>
+<script src="{static}/vendor/swagger-ui/swagger-ui-bundle.js"></script>
+<script src="{static}/docs/swagger.js"></script>"""
+_REDOC_BODY = """<div id="redoc"></div>
+<script src="{static}/vendor/redoc/redoc.standalone.js"></script>
+<script src="{static}/docs/redoc.js"></script>"""
 
 
-@router.get("/docs", dependencies=[Public])
-async def swagger() -> HTMLResponse:
-    return _page(_SWAGGER)
+def router(static: str) -> APIRouter:
+    """The pages; `static` is the address below which our files are served."""
+    pages = APIRouter(include_in_schema=False)
+    swagger_page = _PAGE.format(head=_SWAGGER_HEAD, body=_SWAGGER_BODY).format(static=static)
+    redoc_page = _PAGE.format(head="", body=_REDOC_BODY).format(static=static)
 
+    @pages.get("/docs", dependencies=[Public])
+    async def swagger() -> HTMLResponse:
+        return _page(swagger_page)
 
-@router.get("/redoc", dependencies=[Public])
-async def redoc() -> HTMLResponse:
-    return _page(_REDOC)
+    @pages.get("/redoc", dependencies=[Public])
+    async def redoc() -> HTMLResponse:
+        return _page(redoc_page)
 
+    @pages.get(OPENAPI, dependencies=[Public])
+    async def openapi(request: Request) -> Response:
+        """Made once; the bytes stand ready."""
+        document: bytes = request.app.state.openapi()
+        return Response(document, headers={"Cache-Control": "no-cache"}, media_type="application/json")
 
-@router.get(OPENAPI, dependencies=[Public])
-async def openapi(request: Request) -> Response:
-    """Made once; the bytes stand ready."""
-    document: bytes = request.app.state.openapi()
-    return Response(document, headers={"Cache-Control": "no-cache"}, media_type="application/json")
+    return pages
 
 
 def _page(html: str) -> HTMLResponse:

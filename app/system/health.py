@@ -43,7 +43,7 @@ class Health:
         self._kept = _ALIVE
         self._kept_until = 0.0
 
-    async def run(self, probes: Sequence[HealthProbe], stop: asyncio.Event) -> None:
+    async def watch(self, probes: Sequence[HealthProbe], stop: asyncio.Event) -> None:
         """Asks until `stop`; each probe on its own, so that a slow one holds up no other."""
         async with asyncio.TaskGroup() as group:
             for probe in probes:

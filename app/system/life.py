@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import structlog
 
@@ -19,6 +20,13 @@ RETRY_S = 0.5
 RESTART_S = 1.0
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
+
+
+@runtime_checkable
+class Looping(Protocol):
+    """A service with work of its own in the background."""
+
+    async def run(self, stop: asyncio.Event) -> None: ...
 
 
 class Life:
@@ -53,7 +61,7 @@ class Life:
         for probe in self._probes:
             if probe.critical:
                 await self._health.ask(probe)
-        self._start(self._health.run(self._probes, self._stop))
+        self._start(self._health.watch(self._probes, self._stop))
         if not await self._open(prepare, loops):
             self._start(self._keep_opening(prepare, loops))
 

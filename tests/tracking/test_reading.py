@@ -40,6 +40,8 @@ class Stream:
 
     async def step(self) -> None:
         self.clock.advance(seconds=float(self.random.choice([0.4, 30, 700, 5000])))
+        if self.random.random() < 0.2:
+            self.clock.set((self.clock.now_us() // HOUR + 1) * HOUR)
         kind = self.random.choice(["predict", "import", "label", "label", "correct", "import labels", "fold", "crash"])
         match kind:
             case "predict":
@@ -101,6 +103,14 @@ class Stream:
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(_Killed):
             patch.setattr("app.tracking.fold.folding.announce", _dies)
             await self.folder.fold(self.facts.id)
+
+    def moments(self) -> list[int]:
+        """Any, borders of hours, and such at which something became known, or just not yet."""
+        known = [row.known_at for row in self.writer.rows] + [label[-1][0] for label in self.writer.labels.values()]
+        some = self.random.choice(known, 6).tolist()
+        whole = [moment // HOUR * HOUR for moment in some[:3]]
+        any_time = self.random.integers(min(known), self.clock.now_us() + HOUR, 4).tolist()
+        return [*any_time, *some, *(moment - 1 for moment in some), *whole, *(moment - 1 for moment in whole)]
 
     def expected(
         self, grain_s: int, moment: int, *, version_no: int | None = None, segment_no: int | None = None
@@ -186,11 +196,9 @@ class TestARandomStream:
 
     async def test_is_answered_as_of_a_moment_by_what_was_known_then(self, stream: Stream, database: Database) -> None:
         reading = Reading(database, stream.clock)
-        start = stream.clock.now_us()
         for _ in range(50):
             await stream.step()
-        for _ in range(12):
-            moment = int(stream.random.integers(start - 2 * DAY, stream.clock.now_us() + HOUR))
+        for moment in stream.moments():
             for grain_s in (3600, 86_400):
                 series = await reading.series(stream.facts, grain_s=grain_s, as_of_us=moment, histograms=True)
                 assert series.as_of_us == min(moment, stream.clock.now_us() - 1)

@@ -3,11 +3,12 @@
 from fastapi import APIRouter
 
 from app.auth import endpoints as auth
+from app.lifecycle import endpoints as lifecycle
 from app.models import endpoints as models
 from app.system import endpoints as system
 
 PREFIX = "/api/v1"
 
 router = APIRouter(prefix=PREFIX)
-for slice_ in (system, auth, models):
+for slice_ in (system, auth, models, lifecycle):
     router.include_router(slice_.router)

@@ -27,6 +27,7 @@ from app.core.http import render_problems
 from app.core.limits import Limits
 from app.core.settings import Settings
 from app.db.engine import Database
+from app.lifecycle.service import LifecycleService
 from app.models.catalogue import Catalogue
 from app.models.service import ModelService
 from app.system import docs, openapi
@@ -35,6 +36,7 @@ from app.system.health import Health
 from app.system.life import Life, Looping
 from app.system.probes import SchemaState, own_probes
 from app.system.repository import DatabaseWatch
+from app.tracking.reading import Reading
 from app.web.assets import PREFIX, Assets
 
 HEALTH = f"{api.PREFIX}/system/health"
@@ -73,11 +75,14 @@ def services(settings: Settings, database: Database, clock: Clock) -> dict[type,
     """Every service, built once, filed by its type. Those with `run` work in the background (`Looping`), those with
     `health_probes` have a say in health (`Probed`)."""
     catalogue = Catalogue(database, settings.retention.days)
+    reading = Reading(database, clock)
     built = (
         settings,
         *_identity(settings, database, clock),
         catalogue,
+        reading,
         ModelService(database, clock, catalogue),
+        LifecycleService(database, clock, catalogue, reading),
     )
     return {type(service): service for service in built}
 

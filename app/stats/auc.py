@@ -206,7 +206,10 @@ def _run(a: Floats, b: Floats, p: Floats) -> Floats:
     result = np.zeros_like(p)
     used = np.nonzero(p)
     a, b, p = a[used], b[used], p[used]
-    result[used] = p - b * _digamma_step(a + b + 1, p)
+    terms = (a + 1) / (a + b + 1)  # the sum where p = 1, which is most bins of a small bucket
+    more = np.flatnonzero(p > 1)
+    terms[more] = p[more] - b[more] * _digamma_step((a + b)[more] + 1, p[more])
+    result[used] = terms
     return result
 
 

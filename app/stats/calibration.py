@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.stats.codes import CALIBRATION_BINS
-from app.stats.evidence import Estimates, Evidence, Given, counted, notes, unlabelled
+from app.stats.evidence import Estimates, Evidence, Given, notes, unlabelled
 from app.stats.intervals import z_of
 from app.stats.registry import BOTH, metric
 from app.stats.tally import Tally
@@ -79,7 +79,7 @@ def _estimates(claimed: Floats, hits: Ints, rows: Ints, n: Ints, level: float) -
         method=("triangle over bins",) * n.size,
         bound=None,
         level=level,
-        note=notes(unlabelled(n, "no labelled rows with scores"), counted(~none, PLUG_IN)),
+        note=notes(unlabelled(n, "no labelled rows with scores"), PLUG_IN if n.any() else ""),
     )
 
 

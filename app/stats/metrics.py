@@ -16,8 +16,10 @@ from app.stats.tally import Tally
 
 __all__ = ["METRICS", "Estimates", "Interval", "Metric", "anytime", "estimate", "metrics_of", "needs_histogram"]
 
-FILLED_BY = (classification, auc, calibration, regression)
-METRICS: Mapping[str, Metric] = MappingProxyType(TABLE)
+_ORDER = [module.__name__ for module in (classification, auc, calibration, regression)]
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    dict(sorted(TABLE.items(), key=lambda item: _ORDER.index(item[1].read.__module__)))
+)
 
 
 def metrics_of(task: Task) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import MINUTE
-from app.stats.tally import Shape, count_labels, count_predictions, merge, negate
+from app.stats.tally import Shape, Sparse, count_labels, count_predictions, merge, negate
 from app.tracking.ledger import Ledger
 
 Ints = NDArray[np.integer]
@@ -43,25 +43,32 @@ def count_label_rows(
     actual: Floats,
     replaces: Floats | None = None,
 ) -> Ledger:
-    """All arrays have n rows; `replaces` is NaN where a label is the first one, None where all are."""
+    """All arrays have n rows. A NaN in `actual` or `replaces` counts nothing; `replaces` None: all are first labels.
+
+    `scores` has as many columns as the model had classes when the row was written: rows of several widths are counted
+    one width at a time.
+    """
     cells, place = _cells(context_id, predicted_at, known_at)
     delay = np.asarray(known_at - predicted_at, np.int64)
-    counted = count_labels(
-        shape, place, len(cells), actual=actual, predicted=predicted, score=score, scores=scores, delay_us=delay
-    )
-    if replaces is None or not (again := np.flatnonzero(~np.isnan(replaces))).size:
-        return Ledger(cells, counted)
-    taken = count_labels(
-        shape,
-        place[again],
-        len(cells),
-        actual=replaces[again],
-        predicted=predicted[again],
-        score=score[again],
-        scores=None if scores is None else scores[again],
-        delay_us=delay[again],
-    )
-    return Ledger(cells, merge([counted, negate(taken)]))
+
+    def count(values: Floats) -> Sparse:
+        missing = np.isnan(values)
+        kept = np.flatnonzero(~missing) if missing.any() else slice(None)
+        return count_labels(
+            shape,
+            place[kept],
+            len(cells),
+            actual=values[kept],
+            predicted=predicted[kept],
+            score=score[kept],
+            scores=None if scores is None else scores[kept],
+            delay_us=delay[kept],
+        )
+
+    added = count(actual)
+    if replaces is None or np.isnan(replaces).all():
+        return Ledger(cells, added)
+    return Ledger(cells, merge([added, negate(count(replaces))]))
 
 
 def _cells(

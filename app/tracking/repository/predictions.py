@@ -79,7 +79,7 @@ class Found:
 async def copy(connection: Any, stream: bytes) -> None:
     """Puts predictions straight into the primary key. Raises `KeyTaken`; the transaction is lost then."""
     try:
-        await connection.copy_to_table("prediction", source=_once(stream), columns=COLUMNS, format="binary")
+        await connection.copy_to_table("prediction", source=once(stream), columns=COLUMNS, format="binary")
     except asyncpg.UniqueViolationError:
         raise KeyTaken from None
 
@@ -141,6 +141,6 @@ async def subject_secret(connection: Any) -> bytes:
     return secret
 
 
-async def _once(stream: bytes) -> AsyncIterator[bytes]:
+async def once(stream: bytes) -> AsyncIterator[bytes]:
     """The stream as the driver wants it; a file object would be read in another thread."""
     yield stream

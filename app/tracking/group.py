@@ -1,0 +1,127 @@
+"""Group commit: what arrives while a transaction runs shares the next one.
+
+An item is answered after the flush that carried it has ended. The first to come flushes at once; no wait is added.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from app.tracking.errors import Overloaded
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+RETRY_AFTER_S = 1
+
+
+class Backlog:
+    """How many rows wait in all groups of the process; full, it turns newcomers away before memory does."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.rows = 0
+
+    def admit(self, rows: int) -> None:
+        """Raises `Overloaded`; a request that comes alone is let in whatever its size."""
+        if self.rows and self.rows + rows > self._limit:
+            raise Overloaded(
+                f"{self.rows} rows wait to be stored; send these again in a moment",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        self.rows += rows
+
+    def release(self, rows: int) -> None:
+        self.rows -= rows
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting(Generic[Item, Answer]):
+    item: Item
+    rows: int
+    answer: asyncio.Future[Answer]
+
+
+class Group(Generic[Item, Answer]):
+    """Items that may share a transaction. `flush` takes some, in order of arrival, and answers each."""
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        backlog: Backlog,
+        *,
+        rows: int,
+        second_from: int,
+    ) -> None:
+        """At most `rows` in a flush (or one item); a second flush at once only when `second_from` rows wait.
+
+        Single rows gain by sharing one flush, batches by a second one that prepares while the first waits for the disk.
+        """
+        self._flush = flush
+        self._backlog = backlog
+        self._limit = rows
+        self._second_from = second_from
+        self._queue: deque[_Waiting[Item, Answer]] = deque()
+        self._queued_rows = 0
+        self._flushers: set[asyncio.Task[None]] = set()
+
+    @property
+    def idle(self) -> bool:
+        return not self._flushers
+
+    async def submit(self, item: Item, rows: int) -> Answer:
+        """The item's answer, or what the flush that carried it raised.
+
+        A caller who is cancelled before his flush began takes his item with him; later, it is stored all the same.
+        """
+        self._backlog.admit(rows)
+        waiting = _Waiting[Item, Answer](item, rows, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._queued_rows += rows
+        if not self._flushers or (len(self._flushers) == 1 and self._queued_rows >= self._second_from):
+            task = asyncio.create_task(self._work())
+            self._flushers.add(task)
+            task.add_done_callback(self._flushers.discard)
+        return await waiting.answer
+
+    async def drain(self) -> None:
+        """Returns when nothing waits and nothing is under way."""
+        while self._flushers:
+            await asyncio.wait(list(self._flushers))
+
+    async def _work(self) -> None:
+        while self._queue:
+            batch = self._next()
+            if batch:
+                await self._carry(batch)
+
+    def _next(self) -> list[_Waiting[Item, Answer]]:
+        """The longest start of the queue that fits into a flush, without those who left."""
+        taken: list[_Waiting[Item, Answer]] = []
+        rows = 0
+        while self._queue and (not taken or rows + self._queue[0].rows <= self._limit):
+            waiting = self._queue.popleft()
+            self._queued_rows -= waiting.rows
+            if waiting.answer.cancelled():
+                self._backlog.release(waiting.rows)
+                continue
+            taken.append(waiting)
+            rows += waiting.rows
+        return taken
+
+    async def _carry(self, batch: list[_Waiting[Item, Answer]]) -> None:
+        try:
+            answers = await self._flush([waiting.item for waiting in batch])
+            for waiting, answer in zip(batch, answers, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(answer)
+        except Exception as error:
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+        finally:
+            for waiting in batch:
+                self._backlog.release(waiting.rows)
+                waiting.answer.cancel()  # without effect where there is an answer; else the flusher itself was ended

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from app.tracking.places import Origin
+
 MISSING = -1  # code of "this row has none" in a Coded column
 
 
@@ -54,7 +56,7 @@ class PredictionBatch:
 
     `predicted` is the class as sent (a label, coded) for classification and None where no row has it; `score` is
     P(positive class) for binary, the predicted value for regression, NaN where missing; `scores` is (n, k) in the
-    model's class order for multiclass (a row of NaN where missing). `known_at` is given for imports only.
+    order of `score_classes` for multiclass (NaN where missing). `known_at` is given for imports only.
     """
 
     ids: Text
@@ -67,6 +69,8 @@ class PredictionBatch:
     segments: Mapping[str, Coded] = field(default_factory=dict)
     subject: Text | None = None  # "" where a row has none
     known_at: NDArray[np.int64] | None = None
+    score_classes: tuple[str, ...] = ()  # the labels of `scores`' columns
+    origin: Origin = Origin()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -81,6 +85,7 @@ class LabelBatch:
     event_at: NDArray[np.int64]  # us; the receipt where the client gave none
     correction: NDArray[np.bool_] | None  # None: no row is one
     known_at: NDArray[np.int64] | None = None  # imports only
+    origin: Origin = Origin(noun="labels")
 
     def __len__(self) -> int:
         return len(self.ids)

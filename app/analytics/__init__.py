@@ -1,0 +1,1 @@
+"""Answers drawn from rollups: trends, the summary, the dashboard's data and its stream. Reads only."""

@@ -1,0 +1,126 @@
+"""The stream: one LISTEN per process, fanned out to every client that follows.
+
+A follower holds the *set* of models that changed since it was last told, so a slow client costs no more memory than a
+fast one, and gets one event where others got many.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import msgspec
+
+from app.analytics.errors import StreamsExhausted
+from app.core.errors import Unavailable
+from app.db.engine import Database
+from app.models.catalogue import Catalogue
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "assay_rollups"
+MAX_FOLLOWERS = 200  # per process; each holds a connection and a few kilobytes
+HEARTBEAT_S = 15.0  # proxies cut what is silent for 30 to 60 s
+LONGEST_S = 900.0  # then the client comes again with a fresh token, so that a withdrawn right ends a stream too
+RECONNECT_S = 1.0
+TOGETHER_S = 0.1  # what is folded in one round is told at once
+
+
+class Follower:
+    """What one client has not been told yet."""
+
+    def __init__(self) -> None:
+        self.changed: set[int] = set()
+        self.woken = asyncio.Event()
+
+    def tell(self, model_no: int) -> None:
+        self.changed.add(model_no)
+        self.woken.set()
+
+    def take(self) -> set[int]:
+        self.woken.clear()
+        taken, self.changed = self.changed, set()
+        return taken
+
+
+class Feed:
+    """One per process; `run` in the background, `events` for each client."""
+
+    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._followers: set[Follower] = set()
+        self._names: dict[int, str] = {}
+        self._closed = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Listens until told to stop, then ends every stream; a lost database is waited for."""
+        while not stop.is_set():
+            try:
+                await self._listen(stop)
+            except Unavailable:
+                logger.info("no database to listen to; streams are silent until it is back")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RECONNECT_S)
+        self.close()
+
+    def close(self) -> None:
+        """Ends every stream, and every one that still comes."""
+        self._closed = True
+        for follower in self._followers:
+            follower.woken.set()
+
+    def events(self, models: tuple[str, ...] | None) -> AsyncIterator[bytes]:
+        """Server-sent events for one client; `models` limits what it hears of (None: all).
+
+        Raises `StreamsExhausted` at once, before an answer has begun.
+        """
+        if len(self._followers) >= MAX_FOLLOWERS:
+            raise StreamsExhausted(
+                f"{MAX_FOLLOWERS} clients follow this process already", headers={"Retry-After": str(int(HEARTBEAT_S))}
+            )
+        return self._events(models)
+
+    async def _events(self, models: tuple[str, ...] | None) -> AsyncIterator[bytes]:
+        follower = Follower()
+        self._followers.add(follower)
+        ends = asyncio.get_running_loop().time() + LONGEST_S
+        try:
+            yield b"retry: 1000\n\n"
+            while not self._closed and asyncio.get_running_loop().time() < ends:
+                yield await self._next(follower, models)
+        finally:
+            self._followers.discard(follower)
+
+    async def _next(self, follower: Follower, models: tuple[str, ...] | None) -> bytes:
+        try:
+            await asyncio.wait_for(follower.woken.wait(), HEARTBEAT_S)
+        except TimeoutError:
+            return b": heartbeat\n\n"
+        await asyncio.sleep(TOGETHER_S)
+        names = sorted(await self._named(follower.take()))
+        heard = [name for name in names if models is None or name in models]
+        return b"event: rollups\ndata: " + msgspec.json.encode({"models": heard}) + b"\n\n" if heard else b": -\n\n"
+
+    async def _named(self, numbers: set[int]) -> list[str]:
+        if not numbers <= self._names.keys():
+            self._names = {facts.id: facts.model_id for facts in await self._catalogue.all()}
+        return [self._names[number] for number in numbers if number in self._names]
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        lost = asyncio.Event()
+        connection = await self._database.listen(CHANNEL, self._heard)
+        for model_no in self._names:  # what was said before we listened is not known
+            self._heard(str(model_no))
+        connection.add_termination_listener(lambda _: lost.set())
+        waits = [asyncio.create_task(event.wait()) for event in (stop, lost)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            connection.terminate()
+
+    def _heard(self, payload: str) -> None:
+        for follower in self._followers:
+            follower.tell(int(payload))

@@ -1,0 +1,58 @@
+// The access token lives in this module's memory alone; the refresh token is an HttpOnly cookie that no script can read.
+
+const API = "/api/v1/auth";
+const EARLY_MS = 30_000; // renew a little before the end, so that no request meets an expired token
+
+let token = null;
+let endsAt = 0;
+let renewing = null;
+
+export class SignedOut extends Error {}
+
+export async function signIn(username, password) {
+  const body = new URLSearchParams({ username, password, cookie: "true" });
+  const answer = await fetch(`${API}/token`, { method: "POST", body });
+  if (!answer.ok) throw new Error(await words(answer));
+  keep(await answer.json());
+}
+
+export async function signOut() {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  token = null;
+  await fetch(`${API}/logout`, { method: "POST", headers });
+}
+
+/** A token that is good for at least a few seconds; throws SignedOut when only a new sign-in helps. */
+export function fresh() {
+  if (token && Date.now() < endsAt) return Promise.resolve(token);
+  renewing ??= renew().finally(() => { renewing = null; });
+  return renewing;
+}
+
+export function forget() {
+  token = null;
+}
+
+// Two tabs must not send the same cookie twice: a refresh token used twice ends the whole session.
+function renew() {
+  const once = async () => {
+    const answer = await fetch(`${API}/refresh`, { method: "POST" });
+    if (answer.status >= 500 || answer.status === 429) throw new Error(await words(answer));
+    if (!answer.ok) throw new SignedOut();
+    return keep(await answer.json());
+  };
+  return navigator.locks ? navigator.locks.request("assay-refresh", once) : once();
+}
+
+function keep({ access_token, expires_in }) {
+  token = access_token;
+  endsAt = Date.now() + expires_in * 1000 - EARLY_MS;
+  return token;
+}
+
+/** What went wrong, in the server's words where it has some. */
+export async function words(answer) {
+  const problem = await answer.json().catch(() => ({}));
+  const said = problem.detail || problem.title;
+  return said || `The server answered ${answer.status}. Try again in a moment.`;
+}

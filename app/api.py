@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.analytics import endpoints as analytics
 from app.auth import endpoints as auth
 from app.lifecycle import endpoints as lifecycle
 from app.models import endpoints as models
@@ -10,5 +11,5 @@ from app.system import endpoints as system
 PREFIX = "/api/v1"
 
 router = APIRouter(prefix=PREFIX)
-for slice_ in (system, auth, models, lifecycle):
+for slice_ in (system, auth, models, lifecycle, analytics):
     router.include_router(slice_.router)

@@ -10,6 +10,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from app import __version__, api
+from app.analytics.boards import Boards
+from app.analytics.curves import Curves
+from app.analytics.feed import Feed
+from app.analytics.service import Analytics
 from app.auth.authenticate import Authenticator
 from app.auth.guards import demand_guards
 from app.auth.keys import ApiKeys
@@ -37,6 +41,7 @@ from app.system.life import Life, Looping
 from app.system.probes import SchemaState, own_probes
 from app.system.repository import DatabaseWatch
 from app.tracking.reading import Reading
+from app.web import endpoints as web
 from app.web.assets import PREFIX, Assets
 
 HEALTH = f"{api.PREFIX}/system/health"
@@ -62,7 +67,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
     app.state.gate = gate
     app.state.openapi = cache(lambda: msgspec.json.encode(openapi.build(app)))
     render_problems(app)
-    for router in (api.router, system.metrics_router, docs.router(PREFIX)):
+    for router in (api.router, system.metrics_router, docs.router(PREFIX), web.router):
         app.include_router(router)
     app.mount(PREFIX, Assets(), name="static")
     demand_guards(app.routes)
@@ -76,6 +81,8 @@ def services(settings: Settings, database: Database, clock: Clock) -> dict[type,
     `health_probes` have a say in health (`Probed`)."""
     catalogue = Catalogue(database, settings.retention.days)
     reading = Reading(database, clock)
+    curves = Curves(reading, clock)
+    analytics = Analytics(catalogue, reading, curves, clock)
     built = (
         settings,
         *_identity(settings, database, clock),
@@ -83,6 +90,9 @@ def services(settings: Settings, database: Database, clock: Clock) -> dict[type,
         reading,
         ModelService(database, clock, catalogue),
         LifecycleService(database, clock, catalogue, reading),
+        analytics,
+        Boards(analytics, reading, curves, clock),
+        Feed(database, catalogue),
     )
     return {type(service): service for service in built}
 

@@ -16,8 +16,8 @@ def hosted(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     server = EmbeddedServer(settings.data_dir, run_as=settings.database.run_as)
-    server.start()
     try:
+        server.start()  # inside, because a signal may come while it starts
         yield at(settings, server.url)
     finally:
         server.stop()

@@ -1,0 +1,72 @@
+"""`assay run` from an empty folder: everything starts, is told, and ends without a trace."""
+
+import re
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.running import EMAIL, Running, alive, completed
+
+
+class TestRun:
+    def test_starts_from_nothing_says_how_to_go_on_and_ends_clean(self, tmp_path: Path) -> None:
+        with Running(tmp_path, "run", "--no-demo") as command:
+            command.wait_until_ready()
+            command.wait_for(lambda: "Ctrl-C ends it" in command.output())
+            said = command.output()
+            for address in ("/", "/docs", "/metrics"):
+                assert f"{command.url}{address}\n" in said
+            assert len(re.findall(r"^  curl ", said, re.M)) == 2
+            assert "$(curl " in said
+
+            password = re.search(r"password: (\S+)   \(shown this once\)", said)
+            assert password is not None
+            form = {"username": EMAIL, "password": password[1]}
+            assert httpx.post(f"{command.url}/api/v1/auth/token", data=form).status_code == 200
+
+            again = completed(tmp_path, "run", "--no-demo", ASSAY_PORT=str(command.port))
+            assert again.returncode == 1
+            assert f"port {command.port}: Address already in use" in again.stderr
+            assert "Traceback" not in again.stderr
+
+            postmaster = command.postmaster()
+            command.signal_group(signal.SIGTERM)
+            assert command.process.wait(30) == 0
+            assert not alive(postmaster)
+            assert "Traceback" not in command.output()
+
+        with Running(tmp_path, "run", "--no-demo") as second:
+            second.wait_until_ready()
+            second.wait_for(lambda: "Ctrl-C ends it" in second.output())
+            assert "shown this once" not in second.output()
+            postmaster = second.postmaster()
+            second.signal_group(signal.SIGINT)
+            assert second.process.wait(30) == 0
+            assert not alive(postmaster)
+
+    def test_a_signal_while_it_starts_leaves_no_database_behind(self, tmp_path: Path) -> None:
+        with Running(tmp_path, "run", "--no-demo") as command:
+            pid_file = command.data / "postgres/postmaster.pid"
+            command.wait_for(lambda: pid_file.exists() and len(pid_file.read_text().splitlines()) > 1)
+            postmaster = command.postmaster()
+            assert command.end() == 0
+            assert not alive(postmaster)
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("ASSAY_PORT", "many", "ASSAY_PORT: Input should be a valid integer"),
+            ("ASSAY_AUTH__SECRET", "short-secret", "must have at least 32 bytes"),
+            ("ASSAY_ENVIRONMENT", "production", "production needs ASSAY_AUTH__SECRET"),
+        ],
+    )
+    def test_a_wrong_one_is_named_without_its_value(self, tmp_path: Path, name: str, value: str, said: str) -> None:
+        done = completed(tmp_path, "run", "--no-demo", **{name: value})
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "short-secret" not in done.stderr

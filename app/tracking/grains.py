@@ -133,6 +133,15 @@ def answer(ledger: Ledger, contexts: Contexts, cut: Cut, *, known_below: int | N
     return select(Rows((bucket,), ledger.sparse), wanted)
 
 
+def since(ledger: Ledger, minute: int) -> Ledger:
+    """The cells of cohorts from a minute on."""
+    kept = ledger.cells["cohort"] >= minute
+    if kept.all():
+        return ledger
+    target = np.where(kept, np.cumsum(kept) - 1, -1)
+    return Ledger(ledger.cells[kept], regroup(ledger.sparse, target))
+
+
 def select(rows: Rows, wanted: NDArray[np.bool_]) -> Rows:
     """The wanted rows, grouped by key."""
     kept = np.flatnonzero(wanted)

@@ -9,6 +9,7 @@ from app.tracking.repository.arrivals import now_us
 
 LOCK = 0x0F01D  # class of the advisory locks "I fold model n"
 CHANNEL = "assay_rollups"
+PATIENT_S = 60  # a round of folding of a model that is far behind takes some seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ async def lock(connection: Any, model_no: int) -> bool:
 
 
 async def wait_for_lock(connection: Any, model_no: int) -> None:
-    await connection.execute("select pg_advisory_xact_lock($1, $2)", LOCK, model_no)
+    await connection.execute("select pg_advisory_xact_lock($1, $2)", LOCK, model_no, timeout=PATIENT_S)
 
 
 async def moment(connection: Any, clock: Clock) -> tuple[int, int]:

@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 
 from app.stats.codes import Family, code
 from app.stats.sparse import Sparse, core_only, hist_only, merge
-from app.tracking.grains import ROLLUP_KEY, TRIANGLE_KEY, Rows
+from app.tracking.grains import MINUTES, ROLLUP_KEY, TOTAL, TRIANGLE_KEY, Rows
 from app.tracking.packing import pack_hists, pack_records, unpack_hists, unpack_records
 
 SLICE = 4000  # rows read and written by one statement: a second at most, far from the command timeout
 
+RECOUNTED = "_recounted"  # suffix of the temporary tables that a check fills
+PATIENT_S = 600  # statements over a whole model, of rebuilds only
+
 _KEYS = {"rollup": ROLLUP_KEY, "triangle": TRIANGLE_KEY}
+_KEYS |= {table + RECOUNTED: key for table, key in _KEYS.items()}
 
 
 async def add(connection: Any, table: str, model_no: int, rows: Rows) -> None:
@@ -24,11 +28,75 @@ async def add(connection: Any, table: str, model_no: int, rows: Rows) -> None:
         await _write(connection, table, model_no, Rows(part.keys, merge([part.sparse, standing])))
 
 
-async def clear(connection: Any, table: str, model_no: int, *, from_minute: int | None = None) -> None:
-    """Deletes a model's rows: all, or those of cohorts from a minute on (totals go with all only)."""
-    condition = "" if from_minute is None else " and cohort >= $2 and grain > 0"
-    arguments = () if from_minute is None else (from_minute,)
-    await connection.execute(f"delete from {table} where model_no = $1{condition}", model_no, *arguments)  # noqa: S608
+async def clear(connection: Any, table: str, model_no: int, *, from_minute: int) -> None:
+    """Deletes a model's rows of cohorts from a minute on; totals stay."""
+    await connection.execute(
+        f"delete from {table} where model_no = $1 and cohort >= $2 and grain <> {TOTAL}",  # noqa: S608
+        model_no,
+        from_minute,
+        timeout=PATIENT_S,
+    )
+
+
+async def drop_empty(connection: Any, table: str, model_no: int) -> None:
+    """Deletes rows that cancelled to nothing."""
+    await connection.execute(
+        f"delete from {table} where model_no = $1 and core = '' and hist is null",  # noqa: S608
+        model_no,
+        timeout=PATIENT_S,
+    )
+
+
+async def make_recounted(connection: Any) -> None:
+    """Temporary tables beside `rollup` and `triangle`, gone with the transaction."""
+    for table in ("rollup", "triangle"):
+        await connection.execute(
+            f"create temporary table {table}{RECOUNTED} (like {table} including all) on commit drop"
+        )
+
+
+async def unlike(
+    connection: Any, table: str, model_no: int, *, from_minute: int, minutes_from: int, limit: int
+) -> list[tuple[tuple[int, ...], Sparse, Sparse]]:
+    """Rows that differ from the recounted ones: key, what stands, what was counted (as far as bytes tell)."""
+    names = ", ".join(_KEYS[table])
+    part = f"(select * from {{}} where model_no = $1 and grain <> {TOTAL} and cohort >= $2 and (grain <> {MINUTES} or cohort >= $3))"  # noqa: E501, S608
+    rows = await connection.fetch(
+        f"select {names}, a.core, a.hist, b.core, b.hist from {part.format(table)} a "  # noqa: S608
+        f"full join {part.format(table + RECOUNTED)} b using ({names}) "
+        "where coalesce(a.core, '') is distinct from coalesce(b.core, '') or a.hist is distinct from b.hist limit $4",
+        model_no,
+        from_minute,
+        minutes_from,
+        limit,
+        timeout=PATIENT_S,
+    )
+    return [(tuple(row[:-4]), _vector(*row[-4:-2]), _vector(*row[-2:])) for row in rows]
+
+
+async def vectors(
+    connection: Any, model_no: int, grain: int, after: tuple[int, int, int], limit: int
+) -> list[tuple[tuple[int, int, int], Sparse]]:
+    """Rows of a grain after (version, segment, cohort), in that order."""
+    rows = await connection.fetch(
+        "select version_no, segment_no, cohort, core, hist from rollup where model_no = $1 and grain = $2 "
+        "and (version_no, segment_no, cohort) > ($3, $4, $5) order by version_no, segment_no, cohort limit $6",
+        model_no,
+        grain,
+        *after,
+        limit,
+    )
+    return [(tuple(row[:3]), _vector(*row[3:])) for row in rows]
+
+
+async def remove(connection: Any, model_no: int, grain: int) -> None:
+    await connection.execute(
+        "delete from rollup where model_no = $1 and grain = $2", model_no, grain, timeout=PATIENT_S
+    )
+
+
+def _vector(core: bytes | None, hist: bytes | None) -> Sparse:
+    return merge([unpack_records(core or b"", np.array([len(core or b"")])), unpack_hists([hist])])
 
 
 async def _standing(connection: Any, table: str, model_no: int, rows: Rows) -> Sparse:

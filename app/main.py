@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute
 
 from app import __version__, api
 from app.analytics.boards import Boards
@@ -29,6 +29,7 @@ from app.core.edge import Edge, Gate, Prepared
 from app.core.health import Probed
 from app.core.http import render_problems
 from app.core.limits import Limits
+from app.core.routing import ShapedRouter
 from app.core.settings import Settings
 from app.db.engine import Database
 from app.lifecycle.service import LifecycleService
@@ -54,24 +55,21 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
     opened = database or Database(_url(settings), settings.database)
     built = services(settings, opened, clock or SystemClock())
     built[Health] = Health(gate)
-    app = FastAPI(
-        title="Assay",
-        version=__version__,
+    app = FastAPI(title="Assay", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app.router = router = ShapedRouter(
         lifespan=_lifespan(settings, gate, opened, built, owns_database=database is None),
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
         generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
     )
     app.state.services = built
     app.state.gate = gate
     app.state.openapi = cache(lambda: msgspec.json.encode(openapi.build(app)))
     render_problems(app)
-    for router in (api.router, system.metrics_router, docs.router(PREFIX), web.router):
-        app.include_router(router)
+    for operations in (api.router, system.metrics_router, docs.router(PREFIX), web.router):
+        router.adopt(operations)
     app.mount(PREFIX, Assets(), name="static")
     demand_guards(app.routes)
-    templates = {id(context.original_route): context.path_format or "" for context in iter_route_contexts(app.routes)}
+    templates = {id(route): route.path_format for route in app.routes if isinstance(route, APIRoute)}
     app.add_middleware(Edge, settings=settings.http, gate=gate, templates=templates, prepared=_prepared(built[Health]))
     return app
 

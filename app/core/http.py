@@ -76,6 +76,11 @@ _OF_STATUS: dict[int, type[Problem]] = {
     kind.status: kind for kind in (MalformedRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)
 }
 
+_DETAILS: dict[type[Problem], str] = {
+    MethodNotAllowed: "the address exists, the operation does not; `Allow` lists those there are",
+    MalformedRequest: "the body could not be read",
+}
+
 
 def document(problem: Problem, *, instance: str, request_id: str) -> bytes:
     """The problem as JSON text. Texts that UTF-8 can't hold (lone surrogates) are escaped."""
@@ -133,7 +138,7 @@ def _translated(error: HTTPException) -> Problem:
     if kind is NotFound:
         return NotFound("there is nothing at this address", headers=headers)
     if kind is not None:
-        return kind(kind.title.lower(), headers=headers)
+        return kind(_DETAILS.get(kind, kind.title.lower()), headers=headers)
     problem = Problem(HTTPStatus(error.status_code).phrase, headers=headers)
     problem.status, problem.title = error.status_code, HTTPStatus(error.status_code).phrase  # type: ignore[misc]
     problem.slug = problem.title.lower().replace(" ", "-")  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ class _StandardError:
 def as_json(_logger: WrappedLogger, _name: str, event: EventDict) -> bytes:
     """The last step: one line, whatever the values contain."""
     for name in event:
-        if any(word in name.lower() for word in _SECRET):
+        if _is_secret(name):
             event[name] = "***"
     try:
         line = _encoder.encode(event)
@@ -41,6 +42,11 @@ def as_json(_logger: WrappedLogger, _name: str, event: EventDict) -> bytes:
     for raw, escaped in _LINE_ENDS:
         line = line.replace(raw, escaped)
     return line
+
+
+@lru_cache(maxsize=1024)  # the names are ours, and few
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET)
 
 
 def _printable(value: Any) -> str:
@@ -66,7 +72,7 @@ def configure(settings: LogSettings) -> None:
         processors=[structlog.processors.add_log_level, _stamp, structlog.processors.format_exc_info, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=(lambda *_: structlog.PrintLogger()) if console else (lambda *_: _StandardError()),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     handlers = [handler for handler in root.handlers if getattr(handler, "of_assay", False)]

@@ -46,9 +46,3 @@ class ImportNotAllowed(Problem):
     """
 
     status = 403
-
-
-class ModelArchived(Problem):
-    """The model is archived: it can be read but takes nothing new in."""
-
-    status = 409

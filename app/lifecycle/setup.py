@@ -73,7 +73,7 @@ async def _again(change: Change, row: VersionTable, setup: SetupTable, request: 
     filled = _agree(row, request.model_info)
     setup.model_info = setup.model_info | filled
     monitoring = request.monitoring_config
-    changed = monitoring is not None and monitoring.model_dump() != setup.monitoring_config
+    changed = monitoring is not None and _document(monitoring) != setup.monitoring_config
     if monitoring is not None and changed:
         await _watch(change, row, setup, monitoring)
     if not changed and not filled:
@@ -85,7 +85,7 @@ async def _again(change: Change, row: VersionTable, setup: SetupTable, request: 
 
 async def _watch(change: Change, row: VersionTable, setup: SetupTable, config: MonitoringConfig) -> None:
     monitors = monitors_of(config, Task(change.model.task))
-    setup.monitoring_config = config.model_dump()
+    setup.monitoring_config = _document(config)
     await change.repository.replace_monitors(row.id, monitors)
     await change.repository.replace_channels(row.id, channels_of(config))
 
@@ -106,6 +106,11 @@ async def _answer(change: Change, row: VersionTable, setup: SetupTable, outcome:
         created_at=setup.created_at,
         updated_at=setup.updated_at,
     )
+
+
+def _document(config: MonitoringConfig) -> dict[str, Any]:
+    """A limit that is not set is no limit, however that was written."""
+    return config.model_dump(exclude_none=True)
 
 
 def _agree(row: VersionTable, info: ModelInfo) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -113,7 +113,7 @@ async def api_key(session: AsyncSession, key_id: str, now: datetime) -> ApiKey |
         select(ApiKey).where(
             ApiKey.id == key_id,
             ApiKey.revoked_at.is_(None),
-            func.coalesce(ApiKey.expires_at, "infinity") > now,
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
         )
     )
 

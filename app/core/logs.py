@@ -14,6 +14,7 @@ from app.core.settings import LogSettings
 # JSON leaves these as they are, though some readers take them for the end of a line
 _LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 _SECRET = ("password", "secret", "token", "authorization", "cookie")
+_OURS = ("app", "uvicorn")
 _encoder = msgspec.json.Encoder(enc_hook=str)
 _stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
@@ -81,4 +82,6 @@ def configure(settings: LogSettings) -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s") if console else JsonFormatter())
     if not handlers:
         root.addHandler(handler)
-    root.setLevel(level)
+    root.setLevel(max(level, logging.WARNING))  # libraries speak up when something is wrong
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)

@@ -32,6 +32,7 @@ class Database:
             max_overflow=0,
             pool_timeout=settings.pool_timeout_s,
             pool_pre_ping=True,
+            hide_parameters=True,  # errors are logged; what callers sent is not
             pool_recycle=1800,
             connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": settings.command_timeout_s},
         )

@@ -68,7 +68,7 @@ def roc_auc(tally: Tally) -> Evidence:
 
 @metric(tasks=BOTH, needs_scores=True, needs_histogram=True, meaning="Average precision over the recalls.")
 def pr_auc(tally: Tally) -> Evidence:
-    """scikit-learn's average_precision_score: the middle of what the order inside the bins allows, the bound its half.
+    """scikit-learn's average_precision_score: the middle of what the order inside the bins allows.
 
     Interval: delta method on the logit, by the influence function of Σ P_k TP_k/(TP_k + FP_k) / m. Multiclass as
     `roc_auc`.
@@ -186,16 +186,19 @@ def _midranks(values: Floats) -> Floats:
 def average_precision(positive: NDArray[np.int64], negative: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
     """Counts [..., bins] by rising score → average precision, its bound, its variance. NaN where an outcome is missing.
 
-    p positives and q negatives in a bin, after a positives and b negatives above it, add Σ_{i≤p} (a+i)/(a+i+b) to the
-    sum if the positives come first, and Σ (a+i)/(a+i+b+q) if they come last; ties are between.
+    p positives and q negatives in a bin, after a positives and b negatives above it, add to the sum at least
+    Σ_{i≤p} (a+i)/(a+i+b+q) (the negatives first), at most p (a+p)/(a+p+b) (the positives first, tied). The value is the
+    middle of the two orders without ties.
     """
     pos, neg = positive[..., ::-1].astype(np.float64), negative[..., ::-1].astype(np.float64)  # by falling score
     m, n = pos.sum(axis=-1), neg.sum(axis=-1)
     tp, fp = np.cumsum(pos, axis=-1), np.cumsum(neg, axis=-1)
     first, last = _run(tp - pos, fp - neg, pos), _run(tp - pos, fp, pos)
     some = np.maximum(m, 1.0)
+    tied = pos * tp / np.maximum(tp + fp - neg, 1.0)
     value = (first + last).sum(axis=-1) / 2 / some
-    bound = (first - last).sum(axis=-1) / 2 / some + ROUNDING
+    reach = np.maximum(tied.sum(axis=-1) / some - value, value - last.sum(axis=-1) / some)
+    bound = reach + ROUNDING
     missing = (m == 0) | (n == 0)
     variance = _precision_variance(pos, neg, tp, fp, value[..., np.newaxis], some[..., np.newaxis])
     return np.where(missing, np.nan, value), np.where(missing, np.nan, bound), np.where(missing, np.nan, variance)
@@ -221,8 +224,8 @@ def _digamma_step(x: Floats, p: Floats) -> Floats:
     x, p = x[~small], p[~small]
     y = x + p
     u, v = 1 / (x * x), 1 / (y * y)
-    ends = (x - y) / (2 * x * y) - ((v - u) / 12 - (v * v - u * u) / 120 + (v**3 - u**3) / 252)
-    step[~small] = np.log1p(p / x) - ends - (x - y) / (x * y)
+    series = (v - u) / 12 - (v * v - u * u) / 120 + (v**3 - u**3) / 252
+    step[~small] = np.log1p(p / x) + p / (2 * x * y) - series
     return step
 
 

@@ -182,8 +182,8 @@ def _of_counts(
 ) -> Smooth:
     """The multinomial delta method on `axis`.
 
-    Where the counts have no variance (a perfect point), it is taken, with the centre, at counts with ½ added to each
-    cell of the classes that occur: the interval then reaches from there to the value.
+    Where the counts have no variance (a perfect point), it is taken, with the centre, at counts with 1/k added to each
+    cell of the k classes that occur: the interval then reaches from there to the value.
     """
     counts, n = tally.confusion.astype(np.float64), tally.labelled
     delta = of(counts)
@@ -193,7 +193,8 @@ def _of_counts(
     flat = np.flatnonzero((n > 0) & ~(variance > 0))
     if flat.size:
         present = _present(tally.confusion[flat])
-        filled = counts[flat] + 0.5 * (present[:, :, np.newaxis] & present[:, np.newaxis, :])
+        cells_of = present[:, :, np.newaxis] & present[:, np.newaxis, :]
+        filled = counts[flat] + cells_of / present.sum(axis=1)[:, np.newaxis, np.newaxis]
         smoothed = of(filled)
         center = value.copy()
         center[flat] = smoothed.value

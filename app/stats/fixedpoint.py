@@ -59,9 +59,8 @@ class Scale:
         with np.errstate(over="ignore"):
             distance = np.abs(values - center)
             spread = (high - low) or float(distance.mean()) or abs(center) or 1.0
-            spread = min(max(spread, float(distance.max()) * 2.0 ** (6 - RANGE)), 2.0**900)
-        # 2^±900 keeps every power of two that follows inside float64
-        return cls(center, int(np.clip(RESOLUTION - np.frexp(spread)[1] + 1, -900, 900)))
+            spread = min(max(spread, float(distance.max()) * 2.0 ** (6 - RANGE)), 2.0**1020)
+        return cls(center, RESOLUTION + 1 - int(np.frexp(spread)[1]))
 
 
 def to_units(scale: Scale, values: NDArray[np.float64]) -> NDArray[np.float64]:

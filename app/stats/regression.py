@@ -30,6 +30,7 @@ Ints = NDArray[np.int64]
 
 REGRESSION = (Task.REGRESSION,)
 FEW = "fewer than 2 rows: no interval"
+SKEWED = "fewer than 1,000 rows: where errors have heavy tails the interval may cover less than it says"
 
 
 @metric(tasks=REGRESSION, direction="lower", meaning="Mean absolute error.")
@@ -45,7 +46,7 @@ def rmse(tally: Tally) -> Evidence:
     unit = _exponent(tally)
     with np.errstate(over="ignore"):
         value, spread = np.ldexp(np.sqrt(mean), -unit), np.ldexp(variance, -4 * unit)
-    return Smooth(value, spread, tally.labelled, SQUARE, "t", (0.0, np.inf), _note(tally), student=True)
+    return Smooth(value, spread, tally.labelled, SQUARE, "t", (0.0, np.inf), _note(tally, SKEWED), student=True)
 
 
 @metric(tasks=REGRESSION, direction="lower", meaning="Mean squared error.")
@@ -54,7 +55,7 @@ def mse(tally: Tally) -> Evidence:
     unit = _exponent(tally)
     with np.errstate(over="ignore"):
         value, spread = np.ldexp(mean, -2 * unit), np.ldexp(variance, -4 * unit)
-    return Smooth(value, spread, tally.labelled, PLAIN, "t", (0.0, np.inf), _note(tally), student=True)
+    return Smooth(value, spread, tally.labelled, PLAIN, "t", (0.0, np.inf), _note(tally, SKEWED), student=True)
 
 
 @metric(tasks=REGRESSION, meaning="Share of the target's variance that is explained.")
@@ -161,5 +162,6 @@ def _exponent(tally: Tally) -> int:
     return tally.shape.scale.exponent if tally.shape.scale else 0
 
 
-def _note(tally: Tally) -> str:
-    return notes(unlabelled(tally.labelled), counted(tally.labelled == 1, FEW))
+def _note(tally: Tally, small: str = "") -> str:
+    n = tally.labelled
+    return notes(unlabelled(n), counted(n == 1, FEW), counted((n > 1) & (n < 1000), small))

@@ -1,0 +1,128 @@
+"""Areas from histograms: the value from all rows is always within the bound."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import ndtr
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from app.stats.auc import Ranks, delong, delong_interval, newcombe
+from app.stats.metrics import estimate
+from app.stats.tally import Shape, Tally, Task, count_labels
+from tests.stats.rows import FIVE, multiclass, tally
+
+SCORES = st.one_of(
+    st.floats(0, 1),
+    st.sampled_from([0.0, 1.0, 0.5, 1e-12, 1 - 1e-12, 0.5 + 1e-9, 0.5 + 2e-9]),  # ties, and bins shared
+)
+
+
+def tallied(actual: np.ndarray, score: np.ndarray) -> Tally:
+    predicted, delay = (score >= 0.5).astype(np.int16), np.zeros(score.size, np.int64)
+    return tally(
+        Shape(Task.BINARY, 2), {"actual": actual * 1.0, "predicted": predicted, "score": score, "delay_us": delay}
+    )
+
+
+class TestCertifiedBound:
+    @settings(max_examples=300, deadline=None)
+    @given(st.lists(st.tuples(st.booleans(), SCORES), min_size=2, max_size=60))
+    def test_holds_for_any_rows(self, rows: list[tuple[bool, float]]) -> None:
+        actual, score = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+        if actual.all() or not actual.any():
+            return
+        for name, oracle in (("roc_auc", roc_auc_score), ("pr_auc", average_precision_score)):
+            found = estimate(tallied(actual, score), name)
+            assert found.bound is not None
+            assert abs(found.value[0] - oracle(actual, score)) <= found.bound[0], name
+
+    @settings(max_examples=25, deadline=None)
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        n=st.integers(50, 20_000),
+        prevalence=st.floats(0.001, 0.999),
+        sharpness=st.floats(0.0, 8.0),
+    )
+    def test_holds_and_is_small_for_real_scores(self, seed: int, n: int, prevalence: float, sharpness: float) -> None:
+        random = np.random.default_rng(seed)
+        actual = random.random(n) < prevalence
+        if actual.all() or not actual.any():
+            return
+        score = ndtr(random.normal(size=n) + sharpness * (actual - 0.5))
+        for name, oracle in (("roc_auc", roc_auc_score), ("pr_auc", average_precision_score)):
+            found = estimate(tallied(actual, score), name)
+            assert found.bound is not None
+            assert abs(found.value[0] - oracle(actual, score)) <= found.bound[0], name
+        assert found.low[0] <= found.value[0] <= found.high[0]
+
+    def test_of_a_hundred_thousand_rows_is_about_a_thousandth(self) -> None:
+        random = np.random.default_rng(0)
+        actual = random.random(100_000) < 0.05
+        score = ndtr(random.normal(size=actual.size) + 1.5 * actual - 1)
+        found = estimate(tallied(actual, score), "roc_auc")
+        assert found.bound is not None
+        assert found.bound[0] < 2e-3
+        assert found.value[0] == pytest.approx(roc_auc_score(actual, score), abs=2e-4)
+
+    def test_multiclass_is_the_macro_of_one_against_the_rest(self) -> None:
+        shape, rows = multiclass(4000)
+        found = estimate(tally(shape, rows), "roc_auc")
+        assert found.bound is not None
+        expected = roc_auc_score(rows["actual"], rows["scores"], multi_class="ovr")
+        assert abs(found.value[0] - expected) <= found.bound[0]
+
+    def test_a_class_without_both_outcomes_is_left_out(self) -> None:
+        _, rows = multiclass(2000)
+        kept = rows["actual"] != 4
+        rows = {name: values[kept] for name, values in rows.items()}
+        found = estimate(tally(FIVE, rows), "roc_auc")
+        expected = [roc_auc_score(rows["actual"] == c, rows["scores"][:, c]) for c in range(4)]
+        assert found.value[0] == pytest.approx(np.mean(expected), abs=2e-3)
+
+
+class TestIntervals:
+    def test_newcombe_ends_solve_their_equation(self) -> None:
+        area, m, n = np.array([0.6, 0.9, 0.99, 1.0, 0.0]), np.full(5, 20.0), np.full(5, 80.0)
+        low, high = newcombe(area, m, n, 0.95)
+        for theta, defined in ((low, area > 0), (high, area < 1)):
+            t = theta[defined]
+            extra = (m + n)[defined] / 2 - 1
+            variance = t * (1 - t) * (1 + extra * ((1 - t) / (2 - t) + t / (1 + t))) / (m * n)[defined]
+            np.testing.assert_allclose(np.abs(area[defined] - t), 1.959963984540054 * np.sqrt(variance), rtol=1e-8)
+        assert low[4] == pytest.approx(0, abs=1e-9)
+        assert high[3] == pytest.approx(1, abs=1e-9)
+
+    @pytest.mark.parametrize(("positives", "n", "shift", "why"), [
+        (20, 200, 2.9, "few positives, sharp: raw DeLong covers .85 in such cells"),
+        (50, 500, 0.5, "a weak model"),
+        (200, 400, 1.5, "plenty of both"),
+    ])  # fmt: skip
+    def test_the_union_covers(self, positives: int, n: int, shift: float, why: str) -> None:
+        random, runs = np.random.default_rng(9), 800
+        actual = np.tile(np.arange(n) < positives, runs)
+        score = ndtr(random.normal(size=n * runs) + shift * actual - shift / 2)
+        cell = np.repeat(np.arange(runs), n)
+        rows = {"predicted": np.zeros(n * runs, np.int16), "score": score, "delay_us": np.zeros(n * runs, np.int64)}
+        shape = Shape(Task.BINARY, 2)
+        found = estimate(Tally.of(shape, runs, count_labels(shape, cell, runs, actual=actual * 1.0, **rows)), "roc_auc")
+        truth = ndtr(shift / np.sqrt(2))
+        assert ((found.low <= truth) & (truth <= found.high)).mean() >= 0.93, why
+
+    def test_delong_variance_of_the_histogram_is_that_of_the_rows(self) -> None:
+        random = np.random.default_rng(1)
+        actual = random.random(3000) < 0.3
+        score = ndtr(random.normal(size=3000) + actual)
+        _, covariance = delong(actual, score[np.newaxis])
+        grid = tallied(actual, score).class_scores()[0, 0]
+        from app.stats.auc import from_histogram
+
+        ranks = from_histogram(grid[1], grid[0])
+        assert float(ranks.of_positives + ranks.of_negatives) == pytest.approx(covariance[0, 0], rel=0.01)
+
+    def test_too_few_for_delong_leaves_newcombe(self) -> None:
+        one = Ranks(*(np.array(value) for value in (0.9, 0.0, np.nan, 0.01, 1.0, 10.0)))
+        assert np.isnan(delong_interval(one, 0.95)).all()
+        found = estimate(tallied(np.array([True, False, False]), np.array([0.9, 0.1, 0.2])), "roc_auc")
+        assert found.method == ("newcombe-5",)
+        assert found.low[0] < 1 <= found.high[0]

@@ -1,33 +1,65 @@
 """The `assay` command; each subcommand is a call into a service or a client of the HTTP API."""
 
-from typing import Annotated
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from app import __version__
-from app.cli import keys, users
 from app.cli.console import results
-from app.cli.demo.command import demo
-from app.cli.importing import command as importing
-from app.cli.run import run
-from app.cli.serve import migrate, serve
-from app.cli.settings import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A subcommand: the module whose `commands` it is, and what the list says of it."""
+
+    module: str
+    says: str
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "run": Entry("app.cli.run", "Start everything on this machine, with a demo."),
+    "serve": Entry("app.cli.serve", "Serve the API and the dashboard."),
+    "migrate": Entry("app.cli.migrate", "Bring the database's schema up to date."),
+    "demo": Entry("app.cli.demo.command", "Replay a year of flights through a running server."),
+    "import": Entry("app.cli.importing.command", "Bring in predictions and labels from files."),
+    "api-key": Entry("app.cli.keys", "Make, list and revoke keys for machines."),
+    "user": Entry("app.cli.users", "Make users."),
+    "settings": Entry("app.cli.settings", "Print every setting with its default and meaning."),
+}
+
+
+class Subcommands(TyperGroup):
+    """Loads a subcommand when it is called: the application takes seconds to load, and a client needs none of it."""
+
+    def list_commands(self, _: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _: Any, name: str) -> Any:
+        entry = COMMANDS.get(name)
+        if entry is None:
+            return None
+        command = typer.main.get_command(importlib.import_module(entry.module).commands)
+        command.name = name
+        return command
+
+    def format_commands(self, _: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.says) for name, entry in COMMANDS.items()])
+
 
 cli = typer.Typer(
+    cls=Subcommands,
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks show the values of variables, secrets among them
     rich_markup_mode=None,
     help="Knows how accurate a deployed model is, says so honestly, and acts on it. "
     "Settings are environment variables (ASSAY_…), listed in .env.example.",
 )
-cli.command(epilog="Examples: assay run · assay run --no-demo · assay run --speed 7 --port 9000")(run)
-cli.command(epilog="Examples: assay serve · assay serve --workers 4 --no-migrate")(serve)
-cli.command(epilog="Example: ASSAY_DATABASE__URL=postgresql://assay:secret@db/assay assay migrate")(migrate)
-cli.command(epilog="Examples: assay demo · assay demo --url http://127.0.0.1:9000 --speed 30")(demo)
-cli.command(epilog="Example: assay settings > .env.example")(settings)
-cli.add_typer(importing.commands, name="import")
-cli.add_typer(keys.commands, name="api-key")
-cli.add_typer(users.commands, name="user")
 
 
 def _version(asked: bool) -> None:

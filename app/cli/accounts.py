@@ -10,11 +10,11 @@ from app.auth.keys import ApiKeys
 from app.auth.users import Users
 from app.cli.console import fail
 from app.cli.hosting import address, hosted
+from app.cli.schema import upgrade
 from app.cli.stopping import in_order
 from app.core.clock import SystemClock
 from app.core.errors import Unavailable
 from app.core.settings import Settings
-from app.db import migrate
 from app.db.embedded import EmbeddedServerError
 from app.db.engine import Database
 from app.main import services
@@ -50,12 +50,12 @@ def on_accounts(settings: Settings, work: Callable[[Accounts], Awaitable[Result]
     """Does a command's work on the database of the settings, which is brought up and up to date for it."""
 
     async def doing(here: Settings) -> Result:
-        await migrate.upgrade(address(here))
         async with accounts(here) as services_here:
             return await work(services_here)
 
     try:
         with in_order(), hosted(settings) as here:
+            upgrade(here)
             return asyncio.run(doing(here))
     except (EmbeddedServerError, Unavailable) as problem:
         fail(str(problem))

@@ -11,6 +11,11 @@ results = Console(highlight=False, soft_wrap=True)
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def subcommands(title: str | None = None) -> typer.Typer:
+    """Where a module registers its commands; one that gives no title has a single command."""
+    return typer.Typer(help=title, no_args_is_help=title is not None, add_completion=False, rich_markup_mode=None)
+
+
 def note(message: str) -> None:
     """A line about the work, as it is: no markup, so that a path or a model's name cannot style it."""
     notes.print(message, markup=False)

@@ -10,15 +10,12 @@ from app.auth.errors import ApiKeyNotFound
 from app.auth.principal import Principal
 from app.auth.scopes import KEY_SCOPES, Role
 from app.cli.accounts import Accounts, on_accounts
-from app.cli.console import fail, note, results
+from app.cli.console import fail, note, results, subcommands
 from app.cli.environment import load
 from app.db.paging import MAX_LIMIT
 from app.db.tables.auth import ApiKey, User
 
-commands = typer.Typer(
-    no_args_is_help=True,
-    help="API keys for machines. Works on the database itself, so it needs its address and no log-in.",
-)
+commands = subcommands("API keys for machines. Works on the database itself, so it needs its address and no log-in.")
 
 
 @commands.command(

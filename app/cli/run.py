@@ -12,24 +12,27 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.cli.accounts import anybody
-from app.cli.console import fail, results
+from app.cli.console import fail, results, subcommands
 from app.cli.demo.command import arguments, environment
 from app.cli.demo.options import MODEL_ID, SPEED, Speed
 from app.cli.environment import load
-from app.cli.hosting import address, hosted
+from app.cli.hosting import hosted
+from app.cli.schema import upgrade
 from app.cli.serve import Port
 from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
 from app.cli.stopping import in_order
 from app.core import logs
+from app.core.errors import Unavailable
 from app.core.settings import LogSettings, Settings
-from app.db import migrate as migrations
 from app.db.embedded import EmbeddedServerError
 
 ADMIN = "admin@example.com"  # the first admin, where ASSAY_ADMIN_EMAIL names none
+commands = subcommands()
 DEMO_END_S = 10.0  # the demo writes down where it is; that takes milliseconds
 
 
+@commands.command(epilog="Examples: assay run · assay run --no-demo · assay run --speed 7 --port 9000")
 def run(
     demo: Annotated[bool, typer.Option(help="replay a year of flights through the API")] = True,
     speed: Speed = SPEED,
@@ -40,7 +43,7 @@ def run(
     logs.configure(settings.log)
     try:
         with in_order(), bind(settings) as listening, hosted(settings) as here:
-            asyncio.run(migrations.upgrade(address(here)))
+            upgrade(here)
             first, generated = _with_admin(here)
             url = base_url(first, listening)
             with _children() as children:
@@ -56,7 +59,7 @@ def run(
             f"{problem}.\nIs Assay running already? Stop it, or choose another port: "
             f"ASSAY_PORT={settings.port + 1} ./dev run"
         )
-    except EmbeddedServerError as problem:
+    except (EmbeddedServerError, Unavailable) as problem:
         fail(str(problem))
 
 

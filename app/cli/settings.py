@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.cli.console import results
+from app.cli.console import results, subcommands
 from app.core.settings import Group, Settings
 
+commands = subcommands()
 WIDTH = 110
 HEAD = """\
 # Every setting of Assay with its default and its meaning; written by `assay settings`. Copy what you change to `.env`
@@ -17,6 +18,7 @@ HEAD = """\
 """
 
 
+@commands.command(epilog="Example: assay settings > .env.example")
 def settings() -> None:
     """Print every setting with its default and its meaning, as a .env file."""
     results.out(example(), end="")

@@ -8,12 +8,10 @@ from app.auth.errors import EmailTaken
 from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.scopes import Role
 from app.cli.accounts import Accounts, on_accounts
-from app.cli.console import fail, note
+from app.cli.console import fail, note, subcommands
 from app.cli.environment import load
 
-commands = typer.Typer(
-    no_args_is_help=True, help="Users. Works on the database itself, so it needs its address and no log-in."
-)
+commands = subcommands("Users. Works on the database itself, so it needs its address and no log-in.")
 
 
 @commands.callback()

@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.cli.running import EMAIL, Running, alive, completed
 
@@ -53,20 +52,3 @@ class TestRun:
             postmaster = command.postmaster()
             assert command.end() == 0
             assert not alive(postmaster)
-
-
-class TestSettings:
-    @pytest.mark.parametrize(
-        ("name", "value", "said"),
-        [
-            ("ASSAY_PORT", "many", "ASSAY_PORT: Input should be a valid integer"),
-            ("ASSAY_AUTH__SECRET", "short-secret", "must have at least 32 bytes"),
-            ("ASSAY_ENVIRONMENT", "production", "production needs ASSAY_AUTH__SECRET"),
-        ],
-    )
-    def test_a_wrong_one_is_named_without_its_value(self, tmp_path: Path, name: str, value: str, said: str) -> None:
-        done = completed(tmp_path, "run", "--no-demo", **{name: value})
-        assert done.returncode == 2
-        assert said in done.stderr
-        assert "Traceback" not in done.stderr
-        assert "short-secret" not in done.stderr

@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 
+from app.cli.console import subcommands
 from app.cli.demo.options import FOLDER, SPEED, Speed
 from app.cli.environment import load
 from app.cli.stopping import in_order
 from app.core.settings import Settings
 
+commands = subcommands()
 
+
+@commands.command(epilog="Examples: assay demo · assay demo --url http://127.0.0.1:9000 --speed 30")
 def demo(
     url: Annotated[
         str | None,

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from app.cli.client import Client, Refused, Unreachable
-from app.cli.console import attached, fail, note, notes
+from app.cli.console import attached, fail, note, notes, subcommands
 from app.cli.importing.body import Target, kinds_to_read
 from app.cli.importing.csvfile import CsvFile
 from app.cli.importing.errors import FileProblem
@@ -29,9 +29,7 @@ _LIMITS, _ROWS = HttpSettings(), TrackingSettings()
 BATCH_ROWS = min(10_000, _ROWS.max_batch_rows)  # from here on a bigger batch is hardly faster, and its loss costs more
 CONFLICTS_SHOWN = 10
 
-commands = typer.Typer(
-    no_args_is_help=True, help="Bring files of the past into the tracker: CSV, or Parquet with pyarrow."
-)
+commands = subcommands("Bring files of the past into the tracker: CSV, or Parquet with pyarrow.")
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="a .csv or .parquet file")]
 Model = Annotated[str, typer.Option("--model", help="the model that the rows belong to; set up before")]
@@ -42,6 +40,7 @@ Url = Annotated[
 Key = Annotated[
     str,
     typer.Option(
+        "--key",
         envvar="ASSAY_API_KEY",
         help="API key or access token; better by the environment than by the option",
         show_default=False,

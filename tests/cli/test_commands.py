@@ -1,0 +1,107 @@
+"""Commands that end by themselves, as typed: users, keys, help, refusals."""
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.cli import COMMANDS, cli
+from tests.cli.running import EMAIL, PASSWORD
+
+
+@pytest.fixture(autouse=True)
+def away_from_home(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's `.env` is read."""
+    monkeypatch.chdir(tmp_path)
+
+
+def typed(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=False)
+
+
+class TestAccounts:
+    def test_makes_lists_and_revokes_keys(self, database_url: str) -> None:
+        here = {"ASSAY_DATABASE__URL": database_url, "COLUMNS": "200"}
+        made = typed("user", "create", EMAIL, "--role", "admin", **here, ASSAY_NEW_PASSWORD=PASSWORD)
+        assert made.exit_code == 0, made.output
+        assert PASSWORD not in made.output
+
+        scopes = ("--scope", "predictions:write", "--scope", "labels:write")
+        created = typed("api-key", "create", "--name", "scorer", *scopes, "--model", "fraud", **here)
+        assert created.exit_code == 0, created.output
+        key = created.stdout.strip()  # alone there: KEY=$(assay api-key create …) works
+        _, key_id, secret = key.split("_", 2)
+
+        listed = typed("api-key", "list", **here).stdout
+        assert key_id in listed
+        assert "labels:write predictions:write" in listed
+        assert secret not in listed
+
+        assert typed("api-key", "revoke", key_id, **here).exit_code == 0
+        twice = typed("api-key", "revoke", key_id, **here)
+        assert twice.exit_code == 1
+        assert f"no active API key has the id {key_id}" in twice.stderr
+
+    def test_a_key_needs_an_admin_on_whose_behalf_it_is_made(self, database_url: str) -> None:
+        scope = ("--scope", "models:read")
+        done = typed("api-key", "create", "--name", "x", *scope, ASSAY_DATABASE__URL=database_url)
+        assert done.exit_code == 1
+        assert "there is no admin yet" in done.stderr
+
+    def test_a_scope_that_no_key_can_have_is_refused_with_those_it_can(self) -> None:
+        done = typed("api-key", "create", "--name", "x", "--scope", "users:manage")
+        assert done.exit_code == 2
+        assert "predictions:write" in done.stderr
+
+    def test_an_e_mail_address_is_taken_once(self, database_url: str) -> None:
+        here = {"ASSAY_DATABASE__URL": database_url, "ASSAY_NEW_PASSWORD": PASSWORD}
+        assert typed("user", "create", EMAIL, **here).exit_code == 0
+        again = typed("user", "create", EMAIL.upper(), **here)
+        assert again.exit_code == 1
+        assert "exists" in again.stderr
+
+    def test_a_short_password_is_refused(self) -> None:
+        done = typed("user", "create", EMAIL, ASSAY_NEW_PASSWORD="short")
+        assert done.exit_code == 2
+        assert "at least 12" not in done.stdout
+        assert "12 to 128 characters" in done.stderr
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("ASSAY_PORT", "many", "ASSAY_PORT: Input should be a valid integer"),
+            ("ASSAY_AUTH__SECRET", "short-secret", "must have at least 32 bytes"),
+            ("ASSAY_ENVIRONMENT", "production", "production needs ASSAY_AUTH__SECRET"),
+        ],
+    )
+    def test_a_wrong_one_is_named_without_its_value(self, name: str, value: str, said: str) -> None:
+        done = typed("migrate", **{name: value})
+        assert done.exit_code == 2
+        assert said in done.stderr
+        assert "short-secret" not in done.stderr
+
+    def test_a_database_that_is_away_is_told_in_a_line(self) -> None:
+        done = typed("migrate", ASSAY_DATABASE__URL="postgresql://assay@127.0.0.1:1/assay")
+        assert done.exit_code == 1
+        assert "the database does not answer" in done.stderr
+
+
+class TestHelp:
+    def test_the_version_is_told(self) -> None:
+        assert typed("--version").stdout.count(".") == 2
+
+    def test_every_command_is_listed(self) -> None:
+        listed = typed("--help").stdout
+        assert all(f"  {name} " in listed for name in COMMANDS)
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_every_command_explains_itself_by_example(self, name: str) -> None:
+        groups = {"import": ["predictions", "labels"], "api-key": ["create", "list", "revoke"], "user": ["create"]}
+        for arguments in [[name, part] for part in groups.get(name, [])] or [[name]]:
+            shown = typed(*arguments, "--help")
+            assert shown.exit_code == 0
+            assert "Example" in shown.stdout
+            assert f"assay {' '.join(arguments)}" in " ".join(shown.stdout.split())
+
+    def test_an_unknown_command_is_refused(self) -> None:
+        assert typed("nothing").exit_code == 2

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from app.tracking.places import Origin
+from app.tracking.places import LABELS, PREDICTIONS, Origin
 
 MISSING = -1  # code of "this row has none" in a Coded column
 
@@ -70,7 +70,7 @@ class PredictionBatch:
     subject: Text | None = None  # "" where a row has none
     known_at: NDArray[np.int64] | None = None
     score_classes: tuple[str, ...] = ()  # the labels of `scores`' columns
-    origin: Origin = Origin()
+    origin: Origin = PREDICTIONS
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,7 +85,7 @@ class LabelBatch:
     event_at: NDArray[np.int64]  # us; the receipt where the client gave none
     correction: NDArray[np.bool_] | None  # None: no row is one
     known_at: NDArray[np.int64] | None = None  # imports only
-    origin: Origin = Origin(noun="labels")
+    origin: Origin = LABELS
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -14,7 +14,7 @@ from app.models.facts import ModelFacts
 from app.stats.tally import Task
 from app.tracking.batch import MISSING, Coded, Feature, LabelBatch, Numbers, PredictionBatch, Text
 from app.tracking.decode_errors import TooManyRows
-from app.tracking.places import Finding, Origin
+from app.tracking.places import Finding, Findings, Origin
 from app.tracking.reader import Reader
 
 Values = Sequence[Any]
@@ -134,14 +134,18 @@ def _outcome(
         return None if predicted is None else reader.labels(predicted, ("predicted",)), number
     if predicted is None:
         return None, number
-    value = reader.numbers(predicted, ("predicted",))
-    if number is None:
-        return None, value
-    differ = np.flatnonzero(~np.isnan(number) & ~np.isnan(value) & (number != value))
-    reader.findings.rows(
-        differ.tolist(), ("predicted",), "contradiction", "predicted and score are the same value here"
-    )
-    return None, np.where(np.isnan(number), value, number)
+    return None, one_value(number, reader.numbers(predicted, ("predicted",)), reader.findings)
+
+
+def one_value(
+    score: NDArray[np.float64] | None, predicted: NDArray[np.float64], findings: Findings
+) -> NDArray[np.float64]:
+    """A regression's value, under either name or both; NaN where a row has neither."""
+    if score is None:
+        return predicted
+    differ = ~np.isnan(score) & ~np.isnan(predicted) & (score != predicted)
+    findings.where(differ, ("predicted",), "contradiction", "predicted and score are the same value here")
+    return np.where(np.isnan(score), predicted, score)
 
 
 def _actual(values: Values, reader: Reader, facts: ModelFacts) -> Coded | NDArray[np.float64]:

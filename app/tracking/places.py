@@ -79,6 +79,10 @@ class Origin:
         return InvalidRequest(f"{_how_many(len(ordered))} Nothing was stored.", places=listed)
 
 
+PREDICTIONS = Origin()
+LABELS = Origin(noun="labels")
+
+
 def pointer(*steps: str) -> str:
     """Steps as a JSON pointer that any encoder can write: names are the client's, so cut and cleaned of surrogates."""
     cut = (step if len(step) <= MAX_NAME else step[:MAX_NAME] + "…" for step in steps)

@@ -11,12 +11,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core import telemetry
+from app.core import logs, telemetry
 from app.core.bodies import CountedBody
 from app.core.errors import InvalidRequest, Place, Problem, Unavailable
 from app.core.exchange import KEY, Exchange
@@ -103,6 +104,7 @@ class Edge:
         self._templates = templates
         self._prepared = prepared
         self._hosts = frozenset(host.lower().encode() for host in settings.trusted_hosts)
+        self._access = logs.access_writer()
         self._any_host = "*" in settings.trusted_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,17 +174,20 @@ class Edge:
     def _record(self, scope: Scope, exchange: Exchange, status: int, seconds: float) -> None:
         route = exchange.route or self._template(scope)
         telemetry.answered(scope["method"], route, status, seconds)
-        write = log.debug if exchange.route else log.info
-        write(
-            "request",
-            request_id=exchange.request_id,
-            method=scope["method"],
-            route=route,
-            path=scope["path"],
-            status=status,
-            duration_ms=round(seconds * 1000, 3),
-            client=exchange.client,
-            principal=exchange.principal,
+        if self._access is None or (exchange.route and status < HTTPStatus.INTERNAL_SERVER_ERROR):
+            return  # nobody reads that health was asked and well
+        self._access(
+            {
+                "event": "request",
+                "request_id": exchange.request_id,
+                "method": scope["method"],
+                "route": route,
+                "path": scope["path"],
+                "status": status,
+                "duration_ms": round(seconds * 1000, 3),
+                "client": exchange.client,
+                "principal": exchange.principal,
+            }
         )
 
     def _template(self, scope: Scope) -> str:

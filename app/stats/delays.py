@@ -100,7 +100,7 @@ def maturity(age_s: ArrayLike, n: ArrayLike, labelled: ArrayLike, curve: DelayCu
     some = np.maximum(n, 1.0)
     short = (n > 0) & (_at_most(labelled, some, due) < OUTAGE)
     share = np.where(short, np.minimum(share, labelled / (some * curve.level)), share)
-    share = np.where((n > 0) & (labelled >= n), 1.0, share)
+    share = np.where((n > 0) & (labelled >= n) & (age > 0), 1.0, share)
     return np.where(share >= FINAL, "final", np.where(share >= MATURING, "maturing", "provisional"))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from app.stats.auc import Ranks, delong, delong_interval, newcombe
+from app.stats.auc import Ranks, delong, delong_interval, from_histogram, newcombe
 from app.stats.metrics import estimate
 from app.stats.tally import Shape, Tally, Task, count_labels
 from tests.stats.rows import FIVE, multiclass, tally
@@ -115,8 +115,6 @@ class TestIntervals:
         score = ndtr(random.normal(size=3000) + actual)
         _, covariance = delong(actual, score[np.newaxis])
         grid = tallied(actual, score).class_scores()[0, 0]
-        from app.stats.auc import from_histogram
-
         ranks = from_histogram(grid[1], grid[0])
         assert float(ranks.of_positives + ranks.of_negatives) == pytest.approx(covariance[0, 0], rel=0.01)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.stats import intervals
-from app.stats.auc import Ranks, delong
+from app.stats.auc import Ranks, delong, delong_interval
 from app.stats.calibration import errors
 from app.stats.metrics import estimate
 from app.stats.tally import Scale, Shape, Tally, Task
@@ -73,8 +73,6 @@ def test_delong_of_two_scores() -> None:
 
 def test_logit_interval_of_an_area() -> None:
     """The reference takes z; with a million degrees of freedom Satterthwaite's t is z to 1e-6."""
-    from app.stats.auc import delong_interval
-
     half = 0.0012335782020727758 / 2
     many = Ranks(*(np.array(value) for value in (0.7982666666666667, 0.0, half, half, 1e7, 1e7)))
     same(delong_interval(many, 0.95), "delong logit 95% CI auc1", 1e-6)

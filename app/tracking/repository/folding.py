@@ -38,9 +38,9 @@ class Ended:
     folded_below: int  # no model has an unfolded delta of a transaction below
 
 
-async def lock(connection: Any, model_no: int) -> bool:
+async def lock(connection: Any, model_no: int, work: int = LOCK) -> bool:
     """Whether this transaction is the one that folds the model now."""
-    return bool(await connection.fetchval("select pg_try_advisory_xact_lock($1, $2)", LOCK, model_no))
+    return bool(await connection.fetchval("select pg_try_advisory_xact_lock($1, $2)", work, model_no))
 
 
 async def wait_for_lock(connection: Any, model_no: int) -> None:
@@ -90,17 +90,15 @@ async def mark(connection: Any, model_no: int) -> Mark:
 
 
 async def set_mark(connection: Any, model_no: int, mark: Mark) -> None:
+    """All but what belongs to the features; the caller holds the model's fold lock."""
     await connection.execute(
-        "insert into fold_mark (model_no, xid, deltas, epoch, features_xid, reference_revision, retained_from) "
-        "values ($1, $2::text::xid8, $3, $4, $5::text::xid8, $6, $7) on conflict (model_no) do update set "
-        "xid = excluded.xid, deltas = excluded.deltas, epoch = excluded.epoch, features_xid = excluded.features_xid, "
-        "reference_revision = excluded.reference_revision, retained_from = excluded.retained_from",
+        "insert into fold_mark (model_no, xid, deltas, epoch, retained_from, features_xid, reference_revision) "
+        "values ($1, $2::text::xid8, $3, $4, $5, '0', 0) on conflict (model_no) do update set "
+        "xid = excluded.xid, deltas = excluded.deltas, epoch = excluded.epoch, retained_from = excluded.retained_from",
         model_no,
         str(mark.xid),
         mark.deltas,
         mark.epoch,
-        str(mark.features_xid),
-        mark.reference_revision,
         mark.retained_from,
     )
 

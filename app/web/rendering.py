@@ -31,6 +31,8 @@ _environment = Environment(
 _environment.filters.update(
     {
         "title_of": words.title_of,
+        "short_of": words.short_of,
+        "method_words": words.method_words,
         "figure": words.figure,
         "figures": words.figures,
         "span_of": words.span_of,

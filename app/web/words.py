@@ -54,6 +54,15 @@ def title_of(metric: str) -> str:
     return TITLES.get(metric, metric.replace("_", " ").capitalize())
 
 
+def short_of(metric: str) -> str:
+    """The title where there is little room.
+
+    >>> short_of("rmse"), short_of("accuracy")
+    ('RMSE', 'Accuracy')
+    """
+    return metric.upper() if metric in {"mae", "mse", "rmse", "mape"} else title_of(metric)
+
+
 def figure(value: float | None, metric: str) -> str:
     """
     >>> figure(0.8431, "accuracy"), figure(0.8431, "roc_auc"), figure(1234.5678, "rmse"), figure(None, "f1")
@@ -175,6 +184,16 @@ def _waiting(panel: Panel) -> str:
         return "All labels that were to be expected are in."
     shown = sum(1 for n in panel.columns.n if n)
     return f"{count(early)} of {count(shown)} {panel.interval}s still wait for some of theirs."
+
+
+def method_words(panel: Panel) -> str:
+    """What the numbers are, and what their intervals rest on."""
+    meaning = panel.meta.note.split(";")[0]
+    bands = f"Bands of single {panel.interval}s: {panel.meta.method}, for one look each"
+    overall = panel.overall
+    if overall.anytime_low is None:
+        return f"{meaning} {bands}. The headline has no interval: {overall.assumption}."
+    return f"{meaning} {bands}; headline: {overall.anytime_method}, at any time. Both assume: {overall.assumption}."
 
 
 def chart_words(panel: Panel) -> str:

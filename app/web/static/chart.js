@@ -5,6 +5,7 @@ const DATES = new Intl.DateTimeFormat("en-GB", {
   weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone: "UTC",
 });
 const DAYS = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const TICK_DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 const COUNTS = new Intl.NumberFormat("en-US");
 const MATURITY = ["provisional", "maturing", "final"];
 
@@ -78,8 +79,9 @@ function countPlot(host) {
   const bar = (name) => ({ paths: bars, width: 0, fill: colour(name), points: { show: false } });
   return new uPlot({
     ...frame(host, { y: { range: (_, __, top) => [0, Math.max(1, top)] } }),
+    padding: [8, 8, 7, 0],
     axes: [{ ...timeAxis(), show: false }, { ...axis(), size: 58, space: 28, values: (_, ticks) => ticks.map((t) => compact(t)) }],
-    series: [{}, bar("count"), bar("accent")],
+    series: [{}, bar("count"), bar("counted")],
     hooks: { setCursor: [(u) => read(u.cursor.idx)] },
   }, countData(), host);
 }
@@ -99,7 +101,17 @@ const axis = () => ({
   stroke: colour("soft"), font: "11px system-ui, sans-serif", gap: 6,
   grid: { stroke: colour("line"), width: 1 }, ticks: { show: false },
 });
-const timeAxis = () => ({ ...axis(), grid: { show: false }, size: 36, space: 64 });
+const timeAxis = () => ({ ...axis(), grid: { show: false }, size: 28, space: 76, values: timeTicks });
+
+// Days by their date; hours by the clock, with the date at midnight. The year where it begins.
+function timeTicks(_, ticks, __, ___, step) {
+  return ticks.map((seconds) => {
+    const date = new Date(seconds * 1000);
+    const midnight = seconds % 86_400 === 0;
+    if (step < 86_400 && !midnight) return date.toISOString().slice(11, 16);
+    return date.getUTCMonth() + date.getUTCDate() === 1 ? `${TICK_DAY.format(date)} ${date.getUTCFullYear()}` : TICK_DAY.format(date);
+  });
+}
 
 // The scale follows the points that rest on much; a lone bucket of three labels may leave the frame with its band.
 function yRange() {
@@ -131,16 +143,17 @@ function stroke(u, path) {
   u.ctx.restore();
 }
 
-// Final points are filled, the others hollow; left out where they would touch, but never for a point without neighbours.
+// Final points are filled, the others hollow; left out where they would crowd, but never for a point without neighbours.
 function markers(u) {
   const [from, to] = u.series[0].idxs ?? [0, series.x.length - 1];
-  const roomy = u.bbox.width / Math.max(1, to - from) >= 11 * devicePixelRatio;
+  const room = u.bbox.width / Math.max(1, to - from) / devicePixelRatio;
   u.ctx.save();
-  u.ctx.lineWidth = 1.5 * devicePixelRatio;
+  u.ctx.lineWidth = 1.25 * devicePixelRatio;
   u.ctx.strokeStyle = colour("accent");
   for (let i = from; i <= to; i += 1) {
     const alone = (series.value[i - 1] ?? null) === null && (series.value[i + 1] ?? null) === null;
-    if (series.value[i] !== null && (roomy || alone)) marker(u, i);
+    const needed = series.maturity[i] === FINAL ? 12 : 7;
+    if (series.value[i] !== null && (room >= needed || alone)) marker(u, i);
   }
   u.ctx.restore();
 }
@@ -150,7 +163,7 @@ function marker(u, i) {
   if (y < u.bbox.top || y > u.bbox.top + u.bbox.height) return;
   u.ctx.fillStyle = colour(series.maturity[i] === FINAL ? "accent" : "card");
   u.ctx.beginPath();
-  u.ctx.arc(u.valToPos(series.x[i], "x", true), y, 3 * devicePixelRatio, 0, 2 * Math.PI);
+  u.ctx.arc(u.valToPos(series.x[i], "x", true), y, 2.5 * devicePixelRatio, 0, 2 * Math.PI);
   u.ctx.fill();
   u.ctx.stroke();
 }
@@ -166,12 +179,13 @@ function keyboard(host, plot) {
   };
 }
 
-/** One line about the bucket under the cursor; without one, the newest with a value. */
+/** One line about the bucket under the cursor; without one, the newest that is final, else the newest with a value. */
 function read(index) {
   const line = document.getElementById("readout");
   if (!line || !series) return;
-  const at = index ?? series.value.findLastIndex((v) => v !== null);
-  if (at < 0) return line.replaceChildren("No labels yet in this window.");
+  const settled = series.value.findLastIndex((v, i) => v !== null && series.maturity[i] === FINAL);
+  const at = index ?? (settled < 0 ? series.value.findLastIndex((v) => v !== null) : settled);
+  if (at < 0) return line.replaceChildren("No labels yet in this range.");
   const { x, n, labelled, value, low, high, maturity } = series;
   const when = (series.interval === "day" ? DAYS : DATES).format(x[at] * 1000);
   const share = n[at] ? `${((100 * labelled[at]) / n[at]).toFixed(0)} % of ${COUNTS.format(n[at])} labelled, ${MATURITY[maturity[at]]}` : "no predictions";

@@ -1,6 +1,7 @@
 // The access token lives in this module's memory alone; the refresh token is an HttpOnly cookie that no script can read.
 
 const API = "/api/v1/auth";
+const HINT = "assay-signed-in"; // not a secret: says that asking for a new token is worth a request
 const EARLY_MS = 30_000; // renew a little before the end, so that no request meets an expired token
 
 let token = null;
@@ -25,12 +26,14 @@ export async function signOut() {
 /** A token that is good for at least a few seconds; throws SignedOut when only a new sign-in helps. */
 export function fresh() {
   if (token && Date.now() < endsAt) return Promise.resolve(token);
+  if (!localStorage.getItem(HINT)) return Promise.reject(new SignedOut());
   renewing ??= renew().finally(() => { renewing = null; });
   return renewing;
 }
 
 export function forget() {
   token = null;
+  localStorage.removeItem(HINT);
 }
 
 // Two tabs must not send the same cookie twice: a refresh token used twice ends the whole session.
@@ -46,6 +49,7 @@ function renew() {
 
 function keep({ access_token, expires_in }) {
   token = access_token;
+  localStorage.setItem(HINT, "1");
   endsAt = Date.now() + expires_in * 1000 - EARLY_MS;
   return token;
 }

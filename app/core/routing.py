@@ -2,15 +2,17 @@
 
 FastAPI tries all routes in order, those of included routers several times over; with some sixty operations that costs
 more than answering a small request. Here all operations lie flat in one router, and a dictionary leads to the few whose
-address can fit. Everything else (mounts, 404, 405) goes FastAPI's way.
+address can fit. Mounts and what is not there go FastAPI's way.
 """
 
 import inspect
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -37,14 +39,21 @@ class ShapedRouter(APIRouter):
             self._shapes.setdefault(_shape(_placeheld(route.path)), []).append(route)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            for route in self._candidates(scope["path"]):
-                match, found = route.matches(scope)
-                if match is Match.FULL:
-                    scope.setdefault("router", self)
-                    scope.update(found)
-                    await route.handle(scope, receive, send)
-                    return
+        if scope["type"] != "http":
+            await super().app(scope, receive, send)
+            return
+        allowed: set[str] = set()
+        for route in self._candidates(scope["path"]):
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                await route.handle(scope, receive, send)
+                return
+            if match is Match.PARTIAL:
+                scope.update(found)
+                allowed |= route.methods or set()
+        if allowed:
+            raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(allowed))})
         await super().app(scope, receive, send)
 
     def _candidates(self, path: str) -> Iterator[APIRoute]:

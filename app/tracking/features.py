@@ -120,7 +120,9 @@ class Features:
         while sum(len(stored.block) for stored in first) < REFERENCE_ROWS:
             since = first[-1].xid + 1 if first else 0
             first += await raw.blocks_since(connection, model_no, since=since, below=below)
-        chosen = await asyncio.to_thread(_found, first)
+        reached = np.cumsum([len(stored.block) for stored in first])
+        enough = int(np.searchsorted(reached, REFERENCE_ROWS)) + 1
+        chosen = await asyncio.to_thread(_found, first[:enough])
         await repository.set_reference(connection, model_no, 0, chosen, self._clock.now_us())
         return True
 

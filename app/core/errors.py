@@ -65,6 +65,15 @@ class NotFound(Problem):
     status = 404
 
 
+class UnsupportedMediaType(Problem):
+    """The body's media type is not one that the operation reads.
+
+    `supported` lists what is, where the operation says so. Arrow needs the server's `arrow` extra.
+    """
+
+    status = 415
+
+
 class Unavailable(Problem):
     """The service can't answer just now.
 

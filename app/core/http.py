@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.core.errors import MAX_PLACES, InvalidRequest, NotFound, Place, Problem
+from app.core.errors import MAX_PLACES, InvalidRequest, NotFound, Place, Problem, UnsupportedMediaType
 from app.core.exchange import exchange_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -55,12 +55,6 @@ class BodyTooLarge(Problem):
     """The body is larger than the operation takes."""
 
     status = 413
-
-
-class UnsupportedMediaType(Problem):
-    """The body's media type is not one that the operation reads."""
-
-    status = 415
 
 
 class InternalError(Problem):

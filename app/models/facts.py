@@ -28,4 +28,4 @@ class ModelFacts:
     @property
     def shape(self) -> Shape:
         """The code space of this model's statistics."""
-        return Shape(self.task, len(self.classes), self.scale)
+        return Shape(self.task, len(self.classes), self.scale, self.positive)

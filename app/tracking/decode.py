@@ -10,11 +10,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from app.core.errors import InvalidRequest
+from app.core.errors import InvalidRequest, UnsupportedMediaType
 from app.models.facts import ModelFacts
 from app.tracking.batch import LabelBatch, PredictionBatch
 from app.tracking.columns import Read, Terms, labels, predictions
-from app.tracking.decode_errors import UnsupportedMediaType
 from app.tracking.decode_loose import parse, read_loosely
 from app.tracking.decode_typed import read_typed
 from app.tracking.places import Findings, Form, Origin

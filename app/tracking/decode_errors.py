@@ -19,12 +19,3 @@ class TooManyRows(Problem):
     """
 
     status = 413
-
-
-class UnsupportedMediaType(Problem):
-    """The content type is not supported here.
-
-    `supported` lists what is. Arrow needs the server to be installed with its `arrow` extra.
-    """
-
-    status = 415

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model
 
 from app.models.moves import State
 from app.models.schemas import (
+    MONITOR,
+    VERSION,
     Answer,
     ChannelAnswer,
     ClassLabel,
@@ -18,6 +20,7 @@ from app.models.schemas import (
     Text,
     VersionAnswer,
     VersionLabel,
+    example,
 )
 
 MAX_CLASSES_DECLARED = 1000
@@ -140,7 +143,7 @@ class MonitoringConfig(Request):
     )
 
 
-EXAMPLE_SETUP: dict[str, Any] = {
+SETUP: dict[str, Any] = {
     "model_info": {
         "model_id": "fraud_model_v2.0",
         "model_type": "ensemble",
@@ -160,15 +163,32 @@ EXAMPLE_SETUP: dict[str, Any] = {
 
 
 class SetupRequest(Request):
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_SETUP]})
+    model_config = example(SETUP)
 
     model_info: ModelInfo
     dataset_config: DatasetConfig = DatasetConfig()
     monitoring_config: MonitoringConfig | None = Field(None, description="left out: as it was")
 
 
+CHANNELS = [{"name": "email", "status": "unconfigured"}, {"name": "slack", "status": "unconfigured"}]
+
+
 class SetupAnswer(Answer):
     """What stands now: the documents complete with what was left out of them."""
+
+    model_config = example(
+        {
+            "model_id": "fraud_model_v2.0",
+            "version": "1",
+            "state": "tracking",
+            "outcome": "created",
+            "monitors": [MONITOR],
+            "channels": CHANNELS,
+            **SETUP,
+            "created_at": "2026-01-01T09:00:00Z",
+            "updated_at": "2026-01-01T09:00:00Z",
+        }
+    )
 
     model_id: str
     version: str
@@ -184,11 +204,22 @@ class SetupAnswer(Answer):
 
 
 class UpdateRequest(Request):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"target_state": "training", "reason": "new quarter"}]})
+    model_config = example({"target_state": "training", "reason": "new quarter"})
 
     target_state: Annotated[State, Field(strict=False)]
     reason: Reason = Field(description="kept in the history")
     version: VersionLabel | None = Field(None, description="default: the version whose state the model shows")
+
+
+ACCURACY: dict[str, Any] = {
+    "metric": "accuracy",
+    "value": 0.962,
+    "ci_low": 0.9608,
+    "ci_high": 0.9632,
+    "level": 0.95,
+    "n": 96_000,
+    "method": "wilson",
+}
 
 
 class MetricNow(Answer):
@@ -225,6 +256,41 @@ class HistoryEntry(Answer):
 
 class StatusAnswer(Answer):
     """A model as a whole; state, accuracy and labels are those of `version`: the champion, else the most advanced."""
+
+    model_config = example(
+        {
+            "model_id": "fraud_model_v2.0",
+            "task": "binary",
+            "state": "production",
+            "version": "1",
+            "versions": [VERSION],
+            "aliases": {"champion": "1"},
+            "allowed_transitions": ["validated", "deprecated"],
+            "accuracy": ACCURACY,
+            "metrics": {"accuracy": ACCURACY},
+            "labels": {
+                "predictions": 120_000,
+                "labelled": 96_000,
+                "coverage": 0.8,
+                "waiting": 3,
+                "median_delay_s": 86_700.0,
+                "p99_delay_s": 950_400.0,
+            },
+            "monitors": [MONITOR],
+            "channels": CHANNELS,
+            "history": [
+                {
+                    "version": "1",
+                    "from_state": "staging",
+                    "to_state": "production",
+                    "reason": "canary passed",
+                    "moved_by": "user:7",
+                    "moved_at": "2026-01-09T09:00:00Z",
+                }
+            ],
+            "revision": 7,
+        }
+    )
 
     model_id: str
     task: Literal["binary", "multiclass", "regression"]

@@ -64,7 +64,7 @@ class Catalogue:
     async def reference(self, model_no: int) -> Reference | None:
         """The reference that setup gave for the features; None where the first rows are to make it."""
         async with self._database.read() as session:
-            model = await session.get_one(ModelTable, model_no)
+            model = await ModelRepository(session).numbered(model_no)
         if model.reference is None:
             return None
         features = {

@@ -32,6 +32,9 @@ class ModelRepository:
         found: ModelTable | None = await self._session.scalar(select(ModelTable).where(ModelTable.model_id == model_id))
         return found
 
+    async def numbered(self, model_no: int) -> ModelTable:
+        return await self._session.get_one(ModelTable, model_no)
+
     async def lock(self, model_id: str) -> ModelTable | None:
         found: ModelTable | None = await self._session.scalar(
             select(ModelTable).where(ModelTable.model_id == model_id).with_for_update()
@@ -39,9 +42,7 @@ class ModelRepository:
         return found
 
     async def lock_no(self, model_no: int) -> ModelTable:
-        return (
-            await self._session.execute(select(ModelTable).where(ModelTable.id == model_no).with_for_update())
-        ).scalar_one()
+        return await self._session.get_one(ModelTable, model_no, with_for_update=True)
 
     async def insert_if_absent(self, **values: Any) -> None:
         """Of several at once, one inserts and the others wait for it and then do nothing."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import ipc
+from pyarrow import ipc, types
 
 from app.tracking.columns import Terms
 from app.tracking.decode_errors import MalformedBody
@@ -33,7 +33,8 @@ def read_stream(body: bytes, terms: Terms, origin: Origin) -> pa.RecordBatch:
         batch = batches[0] if len(batches) == 1 else _joined(batches)
         batch.validate()
         for column in batch.columns:
-            _refuse_amplified(column)
+            if _has_views(column.type):
+                _refuse_amplified(column)
         batch.validate(full=True)
     except (pa.ArrowException, OSError, struct.error) as error:
         raise MalformedBody("The body is not a valid Arrow IPC stream.") from error
@@ -89,15 +90,23 @@ def _field(metadata: bytes, table: int, number: int) -> int | None:
     return table + offset if offset else None
 
 
+def _has_views(kind: pa.DataType) -> bool:
+    if types.is_dictionary(kind):
+        return _has_views(kind.value_type)
+    if types.is_struct(kind):
+        return any(_has_views(field.type) for field in kind)
+    return bool(types.is_string_view(kind) or types.is_binary_view(kind))
+
+
 def _refuse_amplified(column: pa.Array) -> None:
     """Views may share bytes, so what they stand for is added up before any of it is copied or checked as UTF-8."""
     kind = column.type
-    if pa.types.is_dictionary(kind):
+    if types.is_dictionary(kind):
         _refuse_amplified(column.dictionary)
-    elif pa.types.is_struct(kind):
+    elif types.is_struct(kind):
         for number in range(kind.num_fields):
             _refuse_amplified(column.field(number))
-    elif pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+    elif types.is_string_view(kind) or types.is_binary_view(kind):
         words = np.frombuffer(column.buffers()[1], np.int32)
         lengths = words[_VIEW_WORDS * column.offset :: _VIEW_WORDS][: len(column)]
         if lengths.sum(dtype=np.int64) > MAX_TEXT:

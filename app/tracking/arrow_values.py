@@ -47,7 +47,9 @@ class ArrowReader:
             return np.full(len(array), np.nan)
         if required:
             self._required(array, path)
-        column = np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+        if array.type != pa.float64():
+            array = array.cast(pa.float64(), safe=False)
+        column: NDArray[np.float64] = array.to_numpy(zero_copy_only=False)
         if np.isfinite(column).all():
             return column
         odd = ~np.isfinite(column) & array.is_valid().to_numpy(zero_copy_only=False)
@@ -74,13 +76,13 @@ class ArrowReader:
             return np.full(len(array), default, np.int64)
         if required:
             self._required(array, path)
-        times = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.False_
+        times = array.to_numpy(zero_copy_only=False).view(np.int64)
         per_second = _PER_SECOND[array.type.unit]
         seconds = times // per_second
-        beyond = (seconds < _EARLIEST) | (seconds > _LATEST)
+        beyond = ((seconds < _EARLIEST) | (seconds > _LATEST)) & ~missing
         self.findings.where(beyond, path, "not_a_timestamp", "must be of the years 1 to 9999")
         times = times // (per_second // _SECOND) if per_second > _SECOND else times * (_SECOND // per_second)
-        missing = array.is_null().to_numpy(zero_copy_only=False)
         return np.where(missing | beyond, default, times)
 
     def names(self, array: pa.Array, path: Path, *, required: bool = False) -> Coded:
@@ -124,7 +126,8 @@ def _coded(array: pa.Array) -> Coded:
     """Only the values that rows use, each once, in the order in which they first appear."""
     if not types.is_dictionary(array.type):
         encoded = array.dictionary_encode()
-        codes = encoded.indices.fill_null(MISSING).to_numpy(zero_copy_only=False)
+        indices = encoded.indices.fill_null(MISSING) if array.null_count else encoded.indices
+        codes = indices.to_numpy(zero_copy_only=False)
         return Coded(codes, tuple(name or "" for name in canonical(encoded.dictionary.to_pylist())))
     codes = array.indices.cast(pa.int64(), safe=False).fill_null(MISSING).to_numpy(zero_copy_only=False)
     used, first = np.unique(codes[codes != MISSING], return_index=True)

@@ -35,6 +35,8 @@ class Terms:
 
     def stated(self, imported: bool, version: str | int | None) -> "Terms":
         """With what the body itself says."""
+        if not imported and version is None:
+            return self
         return replace(self, imported=self.imported or imported, version=version)
 
     def size(self, n: int, origin: Origin) -> None:

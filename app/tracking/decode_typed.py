@@ -58,7 +58,7 @@ def _of_rows(rows: Sequence[Any], shape: Shape, noun: str) -> Columns | None:
 
 
 def _any(values: Values) -> bool:
-    return values[0] is not None or values.count(None) < len(values)
+    return values[0] is not None or (len(values) > 1 and values.count(None) < len(values))
 
 
 def _filled(structs: Values) -> Values:

@@ -25,7 +25,7 @@ class _Classes:
     def __init__(self, facts: ModelFacts) -> None:
         self._known = len(facts.classes)
         self._open = facts.allow_new_classes and facts.task is not Task.BINARY  # a third class has no place there
-        self._index = {label: index for index, label in enumerate(facts.classes)}
+        self._index = dict(zip(facts.classes, range(self._known), strict=True))
 
     @property
     def new(self) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ def _binary(batch: PredictionBatch, facts: ModelFacts, classes: _Classes, findin
         score = batch.score
         findings.where((score < 0) | (score > 1), ("score",), *_PROBABILITY)
     sent = None if batch.predicted is None else classes.indexes(batch.predicted, ("predicted",), findings)
-    if sent is not None and MISSING not in sent:
+    if sent is not None and not (sent == MISSING).any():
         return sent, score
     # NaN reaches no threshold; such a row without a class is refused below
     decided = np.where(score >= facts.threshold, facts.positive, 1 - facts.positive).astype(np.int32)
@@ -100,7 +100,7 @@ def _binary(batch: PredictionBatch, facts: ModelFacts, classes: _Classes, findin
 def _multiclass(batch: PredictionBatch, classes: _Classes, findings: Findings) -> tuple[Indexes, Floats | None]:
     sent = None if batch.predicted is None else classes.indexes(batch.predicted, ("predicted",), findings)
     scores = None if batch.scores is None else _aligned(batch.scores, batch.score_classes, classes, findings)
-    if sent is not None and MISSING not in sent:
+    if sent is not None and not (sent == MISSING).any():
         return sent, scores
     if scores is None:
         best, lacking = np.zeros(len(batch), np.int32), np.ones(len(batch), np.bool_)

@@ -74,10 +74,10 @@ class Reader:
             if values.count(None) == len(values):
                 return np.full(len(values), default, np.int64)
             given = [value or "" for value in values]
-        times, good = timestamps.parse(given)
-        if not good.all():
-            times[~good] = default
-            wrong = (row for row in np.flatnonzero(~good).tolist() if values[row] is not None)
+        times, unread = timestamps.parse(given)
+        if unread:
+            times[unread] = default
+            wrong = (row for row in unread if values[row] is not None)
             self.findings.rows(wrong, path, "not_a_timestamp", "must be an RFC 3339 time such as 2026-01-01T00:00:00Z")
         return times
 

@@ -118,6 +118,8 @@ def _versions(version: Coded, facts: ModelFacts, findings: Findings) -> NDArray[
 def _features(features: Mapping[str, Feature], schema: Mapping[str, str], findings: Findings) -> None:
     for name, column in features.items():
         kind = schema.get(name)
+        if kind == "number" and isinstance(column, Numbers):
+            continue
         if schema and kind is None:
             findings.where(_given(column), ("features", name), "unknown_feature", "is not in the declared schema")
         elif kind is not None and not _fits(column, kind):

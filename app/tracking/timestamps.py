@@ -25,6 +25,9 @@ _WEIGHTS[0, :4] = 1000, 100, 10, 1
 for _field in range(1, 6):
     _WEIGHTS[_field, 2 + 2 * _field : 4 + 2 * _field] = 10, 1
 
+_SECONDS = np.array([36_000, 3_600, 600, 60, 10, 1])  # of the digits of a time of day
+_HIGHEST = np.array([2, 9, 5, 9, 5, 9], np.uint8)[:, None]
+
 _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _MONTH_START = np.concatenate([[0, 0], np.cumsum(_MONTH_DAYS)[1:12]])
 _EPOCH_DAY = 719_162  # days from 0001-01-01 to 1970-01-01
@@ -41,8 +44,8 @@ def parse_one(text: str) -> int | None:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def parse(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Times and which of the rows could be read; 0 where not."""
+def parse(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[int]]:
+    """Times, and the rows that could not be read; 0 there."""
     n = len(texts)
     if n < FEW:
         return _each(texts)
@@ -54,18 +57,19 @@ def parse(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         times, good = _matrix(joined, n)
     else:
         times, good = _by_length(joined, lengths)
-    odd = np.flatnonzero(~good)
-    if odd.size:
-        times[odd], good[odd] = _each([texts[row] for row in odd.tolist()])
-    return times, good
+    if good.all():
+        return times, []
+    odd = np.flatnonzero(~good).tolist()
+    times[odd], unread = _each([texts[row] for row in odd])
+    return times, [odd[place] for place in unread]
 
 
-def _each(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _each(texts: Sequence[str]) -> tuple[NDArray[np.int64], list[int]]:
     found = [parse_one(text) for text in texts]
     if None not in found:
-        return np.array(found, np.int64), np.ones(len(found), np.bool_)
+        return np.array(found, np.int64), []
     times = np.array([0 if time is None else time for time in found], np.int64)
-    return times, np.array([time is not None for time in found])
+    return times, [row for row, time in enumerate(found) if time is None]
 
 
 def _by_length(joined: bytes, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -101,6 +105,9 @@ def _matrix(joined: bytes, n: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]
 
 
 def _seconds(columns: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    day = parse_one(columns[:10, 0].tobytes().decode() + "T00:00:00Z")
+    if day is not None and (columns[:10] == columns[:10, :1]).all():
+        return _seconds_of_day(columns, day // 1_000_000)
     digits = columns[_DIGITS] - ord("0")  # wraps round below "0", so that one comparison tests both ends
     good: NDArray[np.bool_] = (digits <= 9).all(axis=0)
     for place, allowed in _SEPARATORS.items():
@@ -116,6 +123,15 @@ def _seconds(columns: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.
     days = 365 * before + before // 4 - before // 100 + before // 400 - _EPOCH_DAY
     days += _MONTH_START[month] + (leap & (month > 2)) + day - 1
     return days * 86_400 + hour * 3_600 + minute * 60 + second, good
+
+
+def _seconds_of_day(columns: NDArray[np.uint8], day: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """As `_seconds`, where all rows are of one day, as they are in ordinary traffic."""
+    digits = columns[_DIGITS[8:]] - ord("0")
+    good: NDArray[np.bool_] = (digits <= _HIGHEST).all(axis=0) & ~((digits[0] == 2) & (digits[1] > 3))
+    good &= (columns[10] == ord("T")) | (columns[10] == ord("t"))
+    good &= (columns[13] == ord(":")) & (columns[16] == ord(":"))
+    return day + _SECONDS @ digits.astype(np.int64), good
 
 
 def _add_fraction(columns: NDArray[np.uint8], times: NDArray[np.int64], good: NDArray[np.bool_]) -> None:

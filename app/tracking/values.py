@@ -11,6 +11,8 @@ from app.tracking.batch import MISSING, Coded, Numbers, Text
 Label = str | int | bool | None
 
 BOOLEANS = ("false", "true")
+_FIRST, _NONE = np.zeros(1, np.int32), Coded(np.array([MISSING], np.int32), ())  # a column of one row; never written to
+_TEXTS = {str, type(None)}
 _BOOLEAN_CODES = {None: MISSING, False: 0, True: 1}
 # 10^128 takes 426 bits: a whole number beyond is longer than any name may be, and slow to write out
 _MAX_BITS = 426
@@ -18,6 +20,9 @@ _MAX_BITS = 426
 
 def text(values: Sequence[str]) -> Text:
     """One buffer; the strings hold no lone surrogates."""
+    if len(values) == 1:
+        data = values[0].encode()
+        return Text(data, np.array((0, len(data)), np.int64))
     joined = "".join(values)
     data = joined.encode()
     if len(data) == len(joined):
@@ -34,6 +39,9 @@ def offsets_of(lengths: Iterable[int], n: int) -> NDArray[np.int64]:
 
 def coded(values: Sequence[str | None]) -> Coded:
     """The distinct values in the order in which they first appear."""
+    if len(values) == 1:
+        value = values[0]
+        return _NONE if value is None else Coded(_FIRST, (value,))
     codes = dict.fromkeys(values, MISSING)
     names = tuple(value for value in codes if value is not None)
     codes.update(zip(names, range(len(names)), strict=True))
@@ -51,8 +59,7 @@ def canonical(values: Sequence[Label]) -> Sequence[str | None]:
     >>> canonical(["1", 1, True, None])
     ['1', '1', 'true', None]
     """
-    # 1 and True are one key of a dict, so only a column without either can be judged by its distinct values
-    if all(value is None or type(value) is str for value in dict.fromkeys(values)):
+    if set(map(type, values)) <= _TEXTS:
         return values  # type: ignore[return-value]  # just looked at
     return [_name(value) for value in values]
 
@@ -77,7 +84,7 @@ def number_features(names: Sequence[str], rows: NDArray[np.float64]) -> dict[str
     """The columns of an (n, k) matrix, each contiguous; those that no row has are left out."""
     columns = np.ascontiguousarray(rows.T)
     if not np.isnan(columns).any():
-        return {name: Numbers(column) for name, column in zip(names, columns, strict=True)}
+        return dict(zip(names, map(Numbers, columns), strict=True))
     found = ((name, number_feature(column)) for name, column in zip(names, columns, strict=True))
     return {name: column for name, column in found if column is not None}
 

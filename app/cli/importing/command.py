@@ -175,7 +175,7 @@ def _import(
         for conflict in work.send(progress, journal, size, lambda sent: bar.advance(task, sent)):
             conflicts += 1
             if conflicts <= CONFLICTS_SHOWN:
-                note(f"{conflict.place}: {conflict.prediction_id!r} is there with another content; left as it was")
+                note(f"{conflict.place}: {conflict.prediction_id!r} was left as it is there: {conflict.detail}")
     note(f"{progress.rows:,} rows: " + ", ".join(f"{value:,} {name}" for name, value in progress.counts.items()))
     if progress.counts.get("conflicts"):
         raise typer.Exit(1)

@@ -21,8 +21,9 @@ SHOWN = 20  # places of one refusal that are printed; the rest is of the same ki
 class Conflict:
     """A row that the tracker has with another content; it was left as it is there."""
 
-    place: str
+    place: str  # file and line
     prediction_id: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,41 +41,36 @@ class Import:
     def send(self, progress: Progress, journal: Journal, size: int, sent: Callable[[int], None]) -> Iterator[Conflict]:
         """Sends what is left, `size` rows at a time, calling `sent(rows)` after each; yields the conflicts met."""
         for batch in self.table.batches(self.layout.columns(), self.kinds, progress.rows, size):
-            for part in self._small_enough(batch):
-                answer = self._post(part)
+            for part, answer in self._delivered(batch):
                 progress.add(part.n, answer)
                 journal.write(progress)
                 sent(part.n)
                 yield from self._conflicts(answer, part)
 
-    def _small_enough(self, batch: Batch) -> Iterator[Batch]:
-        if batch.n == 1 or len(msgspec.json.encode(self._body(batch))) <= self.max_bytes:
-            yield batch
+    def _delivered(self, batch: Batch) -> Iterator[tuple[Batch, dict[str, Any]]]:
+        """The batch with its answer, or its parts with theirs where it is too much for one request."""
+        content = body(batch, self.layout, self.target, self.table.path)
+        fits = batch.n == 1 or len(msgspec.json.encode(content)) <= self.max_bytes
+        answer = self._post(batch, content) if fits else None
+        if answer is not None:
+            yield batch, answer
             return
         for half in halves(batch):
-            yield from self._small_enough(half)
+            yield from self._delivered(half)
 
-    def _post(self, batch: Batch) -> dict[str, Any]:
+    def _post(self, batch: Batch, content: dict[str, Any]) -> dict[str, Any] | None:
+        """None where this server takes smaller requests than we make by default."""
         try:
-            answer = self.client.post(f"/models/{self.model_id}/{self.layout.rows}", self._body(batch), repeat=True)
+            return dict(self.client.post(f"/models/{self.model_id}/{self.layout.rows}", content, repeat=True))
         except Refused as refusal:
-            if refusal.status == 413 and batch.n > 1:  # this server takes less than ours does by default
-                answers = [self._post(half) for half in halves(batch)]
-                return _added(answers)
+            if refusal.status == 413 and batch.n > 1:
+                return None
             raise FileProblem(explain(refusal, batch, self.layout, self.table)) from refusal
-        return dict(answer)
-
-    def _body(self, batch: Batch) -> dict[str, Any]:
-        return body(batch, self.layout, self.target, self.table.path)
 
     def _conflicts(self, answer: dict[str, Any], batch: Batch) -> Iterator[Conflict]:
-        ids = batch.columns[self.layout.fields["prediction_id"]]
-        rows = {prediction_id: row for row, prediction_id in enumerate(ids)}
-        for found in answer.get("conflicts", ()):
-            prediction_id = str(found.get("prediction_id") if isinstance(found, dict) else found)
-            row = rows.get(prediction_id)
-            line = "" if row is None else f":{batch.lines[row]}"
-            yield Conflict(f"{self.table.path}{line}", prediction_id)
+        for found in answer["conflicts"]:
+            place = f"{self.table.path}:{batch.lines[found['row']]}"
+            yield Conflict(place, found["prediction_id"], found["detail"])
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:
@@ -85,15 +81,6 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
 def _part(batch: Batch, low: int, high: int) -> Batch:
     columns = {name: values[low:high] for name, values in batch.columns.items()}
     return Batch(batch.first + low, high - low, columns, batch.lines[low:high])
-
-
-def _added(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts and lists of several answers in one."""
-    total: dict[str, Any] = {}
-    for answer in answers:
-        for name, value in answer.items():
-            total[name] = total[name] + value if name in total else value
-    return total
 
 
 def explain(refusal: Refused, batch: Batch, layout: Layout, table: Table) -> str:

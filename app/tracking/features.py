@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.clock import MINUTE, SECOND, Clock
+from app.core.clock import MINUTE, Clock
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
 from app.stats.sparse import Sparse, consolidate, keys
@@ -28,7 +28,7 @@ from app.tracking.repository.raw import BLOCKS_AT_ONCE, StoredBlock
 
 logger = logging.getLogger(__name__)
 
-EVERY_US = 10 * SECOND  # drift is a matter of hours; this keeps unpacking blocks rare
+EVERY_S = 10.0  # drift is a matter of hours; this keeps unpacking blocks rare
 _FEATURE_SHIFT = 16
 _HOUR, _DAY = HOURS // 60, DAYS // 60  # in minutes
 
@@ -52,15 +52,18 @@ class Features:
         self._clock = clock
         self._catalogue = catalogue
         self._expansions = Expansions()
-        self._next_us = 0
         self._tried: dict[int, int] = {}  # model -> the mark at which it had too few rows for a reference
 
-    async def due(self) -> None:
-        """`fold_all`, at most every ten seconds."""
-        now_us = self._clock.now_us()
-        if now_us >= self._next_us:
-            self._next_us = now_us + EVERY_US
-            await self.fold_all()
+    async def run(self, stop: asyncio.Event) -> None:
+        """Folds every ten seconds until told to stop."""
+        while not stop.is_set():
+            try:
+                await self.fold_all()
+            except Exception:
+                logger.exception("a round over the features failed; the next one repeats it")
+            waiting = asyncio.ensure_future(stop.wait())
+            await asyncio.wait([waiting], timeout=EVERY_S)
+            waiting.cancel()
 
     async def fold_all(self) -> None:
         async with self._database.connection() as connection:

@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 
 from app.core.clock import SECOND, Clock
+from app.core.health import Finding, HealthProbe, Status
 from app.core.telemetry import FOLDED, FOLDING_LAG
 from app.db.engine import Database
 from app.tracking.expansions import Expansions
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 DELTAS_AT_ONCE = 2000  # about 20 MB of bodies of 1,000 rows each: bounds the memory of a round that is far behind
 NOTE_EVERY_US = 5 * SECOND  # how often an idle folder still moves the horizon
+LAGS_FROM_S = 60.0  # a long transaction anywhere in the server holds folding up; a minute is worth a look
 WAKES_AFTER_S = 0.05  # lets the commits of one burst share a round
 
 
@@ -42,6 +44,10 @@ class Folder:
     def lag_s(self) -> float:
         """How old the oldest delta is that was not folded when last looked at, plus the time since; a health probe."""
         return self._lag_s + max(self._clock.now_us() - self._round_us, 0) / SECOND
+
+    def health_probes(self) -> tuple[HealthProbe, ...]:
+        """Answers stay right while folding lags; they get slower, and followers of the stream hear late."""
+        return (HealthProbe("folding", self._finding),)
 
     def wake(self) -> None:
         """Something was committed: fold soon rather than at the next interval."""
@@ -100,6 +106,10 @@ class Folder:
             await folding.set_mark(connection, model_no, replace(mark, xid=below, deltas=mark.deltas + len(taken)))
             await folding.announce(connection, model_no)
         return len(taken), more
+
+    async def _finding(self) -> Finding:
+        detail = f"the oldest unfolded delta is {self.lag_s:.1f} s old"
+        return Finding(Status.HEALTHY if self.lag_s < LAGS_FROM_S else Status.DEGRADED, detail)
 
     async def _finish(self, ended: Ended, models: list[int]) -> None:
         """Moves the global mark and the horizon, and measures what is left."""

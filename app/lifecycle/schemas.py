@@ -4,7 +4,16 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from app.models.moves import State
 from app.models.schemas import (
@@ -38,6 +47,14 @@ def _unique(values: list[str]) -> list[str]:
     return values
 
 
+def _edges_or_names(values: object, read: ValidatorFunctionWrapHandler) -> object:
+    """One sentence instead of what each of the two readings misses."""
+    try:
+        return read(values)
+    except ValidationError as error:
+        raise ValueError("must be a list of finite numbers (edges) or a list of names") from error
+
+
 class ModelInfo(Request):
     """What the model is. Of a known model, whatever is left out is as it was."""
 
@@ -57,7 +74,9 @@ class ModelInfo(Request):
 class ReferenceBins(Request):
     """A feature's distribution: k counts over k + 1 ascending edges (number) or k names (category, boolean)."""
 
-    bins: list[float] | list[FeatureName] = Field(min_length=1, max_length=MAX_BINS + 1)
+    bins: Annotated[list[float] | list[FeatureName], WrapValidator(_edges_or_names)] = Field(
+        min_length=1, max_length=MAX_BINS + 1
+    )
     counts: list[Annotated[int, Field(ge=0, le=2**53)]] = Field(min_length=1, max_length=MAX_BINS)
 
     @property
@@ -207,7 +226,7 @@ class UpdateRequest(Request):
     model_config = example({"target_state": "training", "reason": "new quarter"})
 
     target_state: Annotated[State, Field(strict=False)]
-    reason: Reason = Field(description="kept in the history")
+    reason: Reason | None = Field(None, description="kept in the history")
     version: VersionLabel | None = Field(None, description="default: the version whose state the model shows")
 
 

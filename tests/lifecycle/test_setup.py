@@ -296,6 +296,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         ),
         "/dataset_config/reference/features/amount/bins",
     ),
+    (
+        body("dataset_config.reference", {"features": {"a": {"bins": [0, "b"], "counts": [1]}}}),
+        "/dataset_config/reference/features/a/bins",  # edges or names, not both
+    ),
     (body(task="ranking"), "/model_info/task"),
     (body(task="multiclass"), "/model_info/classes"),
     (body(classes=["a", "b", "c"]), "/model_info/classes"),  # binary has two

@@ -9,7 +9,7 @@ from tests.support.http import Identities, bearer
 
 REFUSED = [
     ({"target_state": "flying", "reason": "r"}, "/target_state"),
-    ({"target_state": "training"}, "/reason"),
+    ({"target_state": "training", "reason": ""}, "/reason"),
     ({"target_state": "training", "reason": "r", "version": "9"}, "/version"),
     ({"target_state": "training", "reason": "r", "colour": "red"}, "/colour"),
 ]

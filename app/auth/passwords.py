@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -11,26 +12,33 @@ MAX_LENGTH = 128
 _AT_ONCE = 2  # each takes 19 MiB and about 27 ms of a core; more at once would starve everything else
 
 
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's argon2id setting
+
+
+@cache
+def _dummy() -> str:
+    """Stands in for the hash of an account that there is not."""
+    return _HASHER.hash(secrets.token_urlsafe())
+
+
 class Passwords:
     """Hashes and verifies. An unknown account costs what a known one costs."""
 
     def __init__(self) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's argon2id setting
         self._room = asyncio.Semaphore(_AT_ONCE)
-        self._dummy = self._hasher.hash(secrets.token_urlsafe())
 
     async def hash(self, password: str) -> str:
         async with self._room:
-            return await asyncio.to_thread(self._hasher.hash, password.encode("utf-8", "surrogatepass"))
+            return await asyncio.to_thread(_HASHER.hash, password.encode("utf-8", "surrogatepass"))
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """`stored` None: there is no such account; the same work is done and the answer is no."""
         async with self._room:
-            fits = await asyncio.to_thread(self._fits, stored or self._dummy, password)
+            fits = await asyncio.to_thread(self._fits, stored or _dummy(), password)
         return fits and stored is not None
 
     def _fits(self, stored: str, password: str) -> bool:
         try:
-            return self._hasher.verify(stored, password.encode("utf-8", "surrogatepass"))
+            return _HASHER.verify(stored, password.encode("utf-8", "surrogatepass"))
         except (VerificationError, InvalidHashError):
             return False

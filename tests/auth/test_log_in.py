@@ -1,0 +1,198 @@
+"""Logging in, staying logged in, logging out."""
+
+import asyncio
+import statistics
+import time
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.auth.scopes import SCOPES_OF, Role
+from app.auth.users import Users
+from app.core.clock import FrozenClock
+from tests.support.http import PASSWORD, bearer, client_of
+
+EMAIL = "ada@example.com"
+REFRESH = "/auth/refresh"
+
+
+@pytest.fixture
+async def ada(app: FastAPI) -> int:
+    users: Users = app.state.services[Users]
+    return (await users.create("Ada@Example.com", PASSWORD, Role.DATA_SCIENTIST)).id
+
+
+async def log_in(
+    client: httpx.AsyncClient, email: str = EMAIL, password: str = PASSWORD, **more: str
+) -> httpx.Response:
+    return await client.post("/auth/token", data={"username": email, "password": password, **more})
+
+
+async def refresh(client: httpx.AsyncClient, token: str) -> httpx.Response:
+    return await client.post(REFRESH, json={"refresh_token": token})
+
+
+@pytest.mark.usefixtures("ada")
+class TestLogIn:
+    async def test_gives_tokens_and_says_what_they_are_for(self, client: httpx.AsyncClient) -> None:
+        answer = await log_in(client)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+        body = answer.json()
+        assert (body["token_type"], body["expires_in"]) == ("bearer", 3600)
+        assert set(body["scope"].split()) == SCOPES_OF[Role.DATA_SCIENTIST]
+        me = await client.get("/auth/me", headers=bearer(body["access_token"]))
+        assert (me.json()["name"], me.json()["role"]) == (EMAIL, "data_scientist")
+
+    async def test_the_case_of_the_address_does_not_matter(self, client: httpx.AsyncClient) -> None:
+        assert (await log_in(client, "ADA@example.COM")).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("email", "password"),
+        [(EMAIL, "wrong"), (EMAIL, ""), ("nobody@example.com", PASSWORD), ("", ""), (EMAIL, PASSWORD + " ")],
+    )
+    async def test_wrong_account_and_wrong_password_look_the_same(
+        self, client: httpx.AsyncClient, email: str, password: str
+    ) -> None:
+        answer = await log_in(client, email, password)
+        assert answer.status_code in {401, 422}
+        if answer.status_code == 401:
+            assert answer.json()["type"] == "/problems/invalid-credentials"
+            assert answer.json()["detail"] == "the account or the password is wrong"
+        assert EMAIL not in answer.text
+
+    async def test_and_take_the_same_time(self, client: httpx.AsyncClient) -> None:
+        times: dict[str, list[float]] = {EMAIL: [], "nobody@example.com": []}
+        for _ in range(5):
+            for email, spent in times.items():
+                begun = time.perf_counter()
+                await log_in(client, email, "wrong-password")
+                spent.append(time.perf_counter() - begun)
+        known, unknown = (statistics.median(spent) for spent in times.values())
+        assert known / unknown == pytest.approx(1, abs=0.5)  # wide: other work runs on this machine
+
+    async def test_a_disabled_user_stays_out(self, app: FastAPI, client: httpx.AsyncClient, ada: int) -> None:
+        users: Users = app.state.services[Users]
+        await users.change(ada, disabled=True)
+        assert (await log_in(client)).status_code == 401
+        await users.change(ada, disabled=False)
+        assert (await log_in(client)).status_code == 200
+
+    async def test_a_token_ends(self, client: httpx.AsyncClient, clock: FrozenClock) -> None:
+        token = bearer((await log_in(client)).json()["access_token"])
+        clock.advance(seconds=3599)
+        assert (await client.get("/auth/me", headers=token)).status_code == 200
+        clock.advance(seconds=60)
+        assert (await client.get("/auth/me", headers=token)).status_code == 401
+
+
+@pytest.mark.usefixtures("ada")
+class TestRefresh:
+    async def test_gives_a_new_pair_each_time(self, client: httpx.AsyncClient) -> None:
+        token = (await log_in(client)).json()["refresh_token"]
+        seen = {token}
+        for _ in range(4):
+            answer = await refresh(client, token)
+            assert answer.status_code == 200
+            assert (await client.get("/auth/me", headers=bearer(answer.json()["access_token"]))).status_code == 200
+            token = answer.json()["refresh_token"]
+            assert token not in seen
+            seen.add(token)
+
+    async def test_a_second_use_ends_the_log_in(self, client: httpx.AsyncClient, clock: FrozenClock) -> None:
+        first = (await log_in(client)).json()["refresh_token"]
+        second = (await refresh(client, first)).json()
+        clock.advance(seconds=11)
+        stolen = await refresh(client, first)
+        assert stolen.status_code == 401
+        assert (await refresh(client, second["refresh_token"])).status_code == 401
+        assert (await client.get("/auth/me", headers=bearer(second["access_token"]))).status_code == 401
+
+    async def test_a_client_that_lost_the_answer_gets_the_same_successor(
+        self, client: httpx.AsyncClient, clock: FrozenClock
+    ) -> None:
+        first = (await log_in(client)).json()["refresh_token"]
+        answer = (await refresh(client, first)).json()
+        clock.advance(seconds=9)
+        again = await refresh(client, first)
+        assert again.status_code == 200
+        assert again.json()["refresh_token"] == answer["refresh_token"]
+
+    async def test_another_client_does_not(self, app: FastAPI, client: httpx.AsyncClient) -> None:
+        first = (await log_in(client)).json()["refresh_token"]
+        second = (await refresh(client, first)).json()["refresh_token"]
+        async with client_of(app, **{"User-Agent": "another"}) as thief:
+            assert (await refresh(thief, first)).status_code == 401
+        assert (await refresh(client, second)).status_code == 401
+
+    async def test_nor_does_who_comes_after_the_successor_was_used(self, client: httpx.AsyncClient) -> None:
+        first = (await log_in(client)).json()["refresh_token"]
+        second = (await refresh(client, first)).json()["refresh_token"]
+        third = (await refresh(client, second)).json()["refresh_token"]
+        assert (await refresh(client, first)).status_code == 401
+        assert (await refresh(client, third)).status_code == 401
+
+    async def test_two_at_once_never_leave_two_living_families(self, client: httpx.AsyncClient) -> None:
+        alive = []
+        for _ in range(20):
+            token = (await log_in(client)).json()["refresh_token"]
+            pair = await asyncio.gather(refresh(client, token), refresh(client, token))
+            given = {answer.json()["refresh_token"] for answer in pair if answer.status_code == 200}
+            alive.append(len(given))
+        assert alive == [1] * 20
+
+    @pytest.mark.parametrize(("days", "status"), [(6.9, 200), (7.1, 401)])
+    async def test_an_idle_token_ends(
+        self, client: httpx.AsyncClient, clock: FrozenClock, days: float, status: int
+    ) -> None:
+        token = (await log_in(client)).json()["refresh_token"]
+        clock.advance(seconds=days * 86_400)
+        assert (await refresh(client, token)).status_code == status
+
+    async def test_a_log_in_ends_after_thirty_days_of_use(self, client: httpx.AsyncClient, clock: FrozenClock) -> None:
+        token = (await log_in(client)).json()["refresh_token"]
+        for _ in range(5):
+            clock.advance(seconds=5.9 * 86_400)
+            token = (await refresh(client, token)).json()["refresh_token"]
+        clock.advance(seconds=86_400)
+        assert (await refresh(client, token)).status_code == 401
+
+    @pytest.mark.parametrize("token", ["", "aqr_nothing", "x" * 512, "é"])
+    async def test_refuses_what_was_never_given(self, client: httpx.AsyncClient, token: str) -> None:
+        assert (await refresh(client, token)).status_code == 401
+
+    async def test_needs_a_token(self, client: httpx.AsyncClient) -> None:
+        assert (await client.post(REFRESH)).status_code == 401
+
+
+@pytest.mark.usefixtures("ada")
+class TestCookie:
+    async def test_a_browser_gets_the_refresh_token_where_no_script_reads_it(self, client: httpx.AsyncClient) -> None:
+        answer = await log_in(client, cookie="true")
+        assert answer.json()["refresh_token"] is None
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert "Path=/api/v1/auth/refresh" in cookie
+        renewed = await client.post(REFRESH)
+        assert renewed.status_code == 200
+        assert renewed.json()["refresh_token"] is None
+        assert renewed.headers["set-cookie"] != cookie
+
+    async def test_logging_out_takes_it_away(self, client: httpx.AsyncClient) -> None:
+        token = bearer((await log_in(client, cookie="true")).json()["access_token"])
+        answer = await client.post("/auth/logout", headers=token)
+        assert answer.status_code == 204
+        assert 'assay_refresh=""' in answer.headers["set-cookie"]
+        assert (await client.post(REFRESH)).status_code == 401
+
+
+@pytest.mark.usefixtures("ada")
+class TestLogOut:
+    async def test_ends_all_tokens_of_the_log_in_and_no_others(self, client: httpx.AsyncClient) -> None:
+        mine, other = (await log_in(client)).json(), (await log_in(client)).json()
+        assert (await client.post("/auth/logout", headers=bearer(mine["access_token"]))).status_code == 204
+        assert (await client.get("/auth/me", headers=bearer(mine["access_token"]))).status_code == 401
+        assert (await refresh(client, mine["refresh_token"])).status_code == 401
+        assert (await client.get("/auth/me", headers=bearer(other["access_token"]))).status_code == 200

@@ -1,0 +1,205 @@
+"""Access tokens that others made: none is accepted, and none is an error of ours."""
+
+import base64
+import hashlib
+import hmac
+import json
+import random
+import time
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from app.auth.errors import Unauthenticated
+from app.auth.tokens import TYPE, Tokens, _kid
+from app.core.clock import SECOND, FrozenClock, from_datetime
+from tests.support.http import bearer
+from tests.support.times import NOON
+
+SECRET = b"a-secret-of-the-tests-that-is-long-enough"
+OTHER = b"another-secret-that-is-long-enough-as-well"
+NOW = from_datetime(NOON) // SECOND
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+EC = ec.generate_private_key(ec.SECP256R1()).public_key()
+PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
+SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
+
+
+def segment(value: Any) -> str:
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Good claims with some changed; ... takes one away."""
+    good = {
+        "iss": "assay",
+        "aud": "assay-api",
+        "sub": "user:1",
+        "exp": NOW + 600,
+        "iat": NOW,
+        "nbf": NOW,
+        "jti": "1",
+        "sid": "00000000-0000-0000-0000-000000000001",
+        "ver": 1,
+        "scope": "",
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not ...}
+
+
+def header(**changes: Any) -> dict[str, Any]:
+    good = {"alg": "HS256", "typ": TYPE, "kid": _kid(SECRET)}
+    return {name: value for name, value in {**good, **changes}.items() if value is not ...}
+
+
+def forged(head: Any = None, body: Any = None, *, key: bytes = SECRET, digest: Any = hashlib.sha256) -> str:
+    """A token with a right signature over whatever it holds."""
+    signed = f"{segment(header() if head is None else head)}.{segment(claims() if body is None else body)}"
+    return f"{signed}.{segment(hmac.digest(key, signed.encode(), digest))}"
+
+
+GOOD = forged()
+HEAD, BODY, SIGNATURE = GOOD.split(".")
+LAST = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+HOSTILE = {
+    "unsigned: alg none": f"{segment(header(alg='none'))}.{BODY}.",
+    "unsigned: alg None": f"{segment(header(alg='None'))}.{BODY}.",
+    "alg none with a signature": forged(header(alg="none")),
+    "signature left out": f"{HEAD}.{BODY}.",
+    "alg HS384": forged(header(alg="HS384"), digest=hashlib.sha384),
+    "alg HS512": forged(header(alg="HS512"), digest=hashlib.sha512),
+    "alg RS256": forged(header(alg="RS256")),
+    "alg ES256": forged(header(alg="ES256")),
+    "alg missing": forged(header(alg=...)),
+    "alg a number": forged(header(alg=256)),
+    "alg in lower case": forged(header(alg="hs256")),
+    "signed with an RSA key's PEM": forged(key=RSA.public_bytes(PEM, SPKI)),
+    "signed with an RSA key's DER": forged(key=RSA.public_bytes(DER, SPKI)),
+    "signed with an EC key's DER": forged(key=EC.public_bytes(DER, SPKI)),
+    "signed with an SSH key": forged(
+        key=RSA.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    ),
+    "signed with the empty key": forged(key=b""),
+    "signed with another secret": forged(key=OTHER),
+    "kid unknown": forged(header(kid="unknown")),
+    "kid missing": forged(header(kid=...)),
+    "kid of a path": forged(header(kid="../../dev/null")),
+    "kid a list": forged(header(kid=[_kid(SECRET)])),
+    "crit": forged(header(crit=["exp"])),
+    "jku": forged(header(jku="https://evil.example/keys")),
+    "jwk": forged(header(jwk={"kty": "oct", "k": segment(OTHER)})),
+    "x5u": forged(header(x5u="https://evil.example/cert")),
+    "zip": forged(header(zip="DEF")),
+    "header deeply nested": forged(b'{"alg":' * 100_000),
+    "header nested within its size": forged(b"[" * 400),
+    "header of 2 MB": forged(header(kid="k" * 2_000_000)),
+    "header not an object": forged(["HS256"]),
+    "header not JSON": forged(b"\xff\xfe"),
+    "typ JWT": forged(header(typ="JWT")),
+    "typ missing": forged(header(typ=...)),
+    "exp missing": forged(body=claims(exp=...)),
+    "exp a text": forged(body=claims(exp=str(NOW + 600))),
+    "exp a fraction": forged(body=claims(exp=NOW + 600.5)),
+    "exp huge": forged(body=json.dumps(claims()).encode().replace(str(NOW + 600).encode(), b"1e400")),
+    "exp true": forged(body=claims(exp=True)),
+    "exp null": forged(body=claims(exp=None)),
+    "expired": forged(body=claims(exp=NOW - 31)),
+    "iat missing": forged(body=claims(iat=...)),
+    "iat in the future": forged(body=claims(iat=NOW + 61)),
+    "nbf in the future": forged(body=claims(nbf=NOW + 31)),
+    "nbf missing": forged(body=claims(nbf=...)),
+    "aud of others": forged(body=claims(aud="other")),
+    "aud a list": forged(body=claims(aud=["assay-api"])),
+    "aud missing": forged(body=claims(aud=...)),
+    "iss of others": forged(body=claims(iss="other")),
+    "iss missing": forged(body=claims(iss=...)),
+    "sub missing": forged(body=claims(sub=...)),
+    "sub empty": forged(body=claims(sub="")),
+    "sub a number": forged(body=claims(sub=1)),
+    "jti missing": forged(body=claims(jti=...)),
+    "sid missing": forged(body=claims(sid=...)),
+    "a claim too many": forged(body=claims(admin=True)),
+    "claims not an object": forged(body=[]),
+    "claims deeply nested": forged(body=b'{"sub":' * 300),
+    "claims changed after signing": f"{HEAD}.{segment(claims(sub='user:2'))}.{SIGNATURE}",
+    "another spelling of the signature": f"{HEAD}.{BODY}.{SIGNATURE[:-1]}{LAST[LAST.index(SIGNATURE[-1]) ^ 1]}",
+    "padding": f"{HEAD}.{BODY}.{SIGNATURE}=",
+    "four parts": f"{GOOD}.{SIGNATURE}",
+    "five parts: encrypted": f"{GOOD}.{SIGNATURE}.{SIGNATURE}",
+    "one part": HEAD,
+    "empty": "",
+    "dots": "..",
+    "spaces": f" {GOOD}",
+    "a line end": f"{GOOD}\n",
+    "not ASCII": GOOD + "é",
+    "2 MB": "a" * 2_000_000,
+}
+
+
+@pytest.fixture
+def tokens(clock: FrozenClock) -> Tokens:
+    return Tokens(SECRET, issuer="assay", audience="assay-api", expiry_s=600, clock=clock)
+
+
+class TestVerify:
+    def test_accepts_what_the_corpus_is_made_from(self, tokens: Tokens) -> None:
+        assert tokens.verify(GOOD).sub == "user:1"
+
+    @pytest.mark.parametrize("name", HOSTILE)
+    def test_refuses(self, tokens: Tokens, name: str) -> None:
+        begun = time.perf_counter()
+        with pytest.raises(Unauthenticated):
+            tokens.verify(HOSTILE[name])
+        assert time.perf_counter() - begun < 0.05
+
+    def test_refuses_every_token_with_a_character_changed(self, tokens: Tokens) -> None:
+        chance = random.Random(7)
+        accepted = 0
+        for _ in range(2000):
+            place = chance.randrange(len(GOOD))
+            changed = GOOD[:place] + chance.choice(LAST + ".") + GOOD[place + 1 :]
+            try:
+                tokens.verify(changed)
+            except Unauthenticated:
+                continue
+            accepted += changed != GOOD
+        assert accepted == 0
+
+    def test_remembers_a_token_no_longer_than_it_lives(self, tokens: Tokens, clock: FrozenClock) -> None:
+        token = tokens.sign(subject="user:1", session_id="s", version=1, scope="")
+        clock.advance(seconds=599)
+        assert tokens.verify(token).sub == "user:1"
+        clock.advance(seconds=32)  # and the leeway of 30 s
+        with pytest.raises(Unauthenticated):
+            tokens.verify(token)
+
+    def test_a_retired_secret_still_verifies(self, clock: FrozenClock, tokens: Tokens) -> None:
+        token = tokens.sign(subject="user:1", session_id="s", version=1, scope="")
+        options: dict[str, Any] = {"issuer": "assay", "audience": "assay-api", "expiry_s": 600, "clock": clock}
+        assert Tokens(OTHER, retired=(SECRET,), **options).verify(token).sub == "user:1"
+        with pytest.raises(Unauthenticated):
+            Tokens(OTHER, **options).verify(token)
+
+
+class TestOverHttp:
+    async def test_every_hostile_token_is_401(self, client: httpx.AsyncClient) -> None:
+        answers = {}
+        for name, token in HOSTILE.items():
+            raw = token.encode("latin-1", "replace").replace(b"\n", b"")
+            if raw.strip() not in {b"", GOOD.encode()}:
+                answer = await client.get("/auth/me", headers={b"Authorization": b"Bearer " + raw})  # type: ignore[dict-item]
+                answers[name] = answer.status_code
+        assert {name: status for name, status in answers.items() if status != 401} == {}
+        assert len(answers) > 60
+
+    @pytest.mark.parametrize("value", ["Basic YTpi", "Bearer", "bearer ", "token", "Bearer a b", "Bearer aqt_x_y"])
+    async def test_so_is_everything_else(self, client: httpx.AsyncClient, value: str) -> None:
+        assert (await client.get("/auth/me", headers={"Authorization": value})).status_code == 401
+
+    async def test_a_good_token_of_a_log_in_that_never_was(self, client: httpx.AsyncClient) -> None:
+        assert (await client.get("/auth/me", headers=bearer(GOOD))).status_code == 401

@@ -1,0 +1,109 @@
+"""Users, and the first of them."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.auth.users import Users
+from app.core.settings import Settings
+from app.db.engine import Database
+from tests.support.http import PASSWORD, Identities, bearer, client_of
+
+NEW = {"email": "Grace@Example.com", "password": PASSWORD, "role": "ml_engineer"}
+
+
+class TestFirstAdmin:
+    async def test_is_made_at_the_start_and_can_log_in(self, client: httpx.AsyncClient, settings: Settings) -> None:
+        assert settings.admin_email is not None
+        assert settings.admin_password is not None
+        form = {"username": settings.admin_email, "password": settings.admin_password.get_secret_value()}
+        assert "users:manage" in (await client.post("/auth/token", data=form)).json()["scope"]
+
+    async def test_is_made_once_though_many_start_at_once(
+        self, app: FastAPI, settings: Settings, database: Database
+    ) -> None:
+        users: Users = app.state.services[Users]
+        later = settings.model_copy(update={"admin_email": "second@example.com"})
+        made = await asyncio.gather(*(users.ensure_first_admin(later) for _ in range(6)))
+        assert sum(made) == 1
+        async with database.connection() as connection:
+            assert await connection.fetchval("select count(*) from users where email = 'second@example.com'") == 1
+
+    async def test_a_changed_password_is_left_alone(self, app: FastAPI, settings: Settings) -> None:
+        users: Users = app.state.services[Users]
+        assert not await users.ensure_first_admin(settings)
+
+
+class TestManageUsers:
+    async def test_makes_lists_and_changes(self, admin: httpx.AsyncClient) -> None:
+        made = await admin.post("/users", json=NEW)
+        assert made.status_code == 201
+        assert made.json()["email"] == "grace@example.com"
+        assert "password" not in made.text
+        changed = await admin.patch(f"/users/{made.json()['id']}", json={"role": "team_lead", "disabled": True})
+        assert (changed.json()["role"], changed.json()["disabled"]) == ("team_lead", True)
+        listed = (await admin.get("/users")).json()["users"]
+        assert changed.json() in listed
+
+    async def test_pages(self, admin: httpx.AsyncClient) -> None:
+        for n in range(4):
+            await admin.post("/users", json={**NEW, "email": f"user{n}@example.com"})
+        found, cursor = [], None
+        while True:
+            query = {"limit": 2} if cursor is None else {"limit": 2, "cursor": cursor}
+            page = (await admin.get("/users", params=query)).json()
+            found += [user["id"] for user in page["users"]]
+            if (cursor := page["next_cursor"]) is None:
+                break
+        assert found == sorted(set(found))
+        assert len(found) == 6  # with the two admins
+
+    async def test_an_address_is_taken_once(self, admin: httpx.AsyncClient) -> None:
+        await admin.post("/users", json=NEW)
+        answer = await admin.post("/users", json={**NEW, "email": "grace@example.COM"})
+        assert answer.status_code == 409
+
+    @pytest.mark.parametrize(
+        ("body", "pointer"),
+        [
+            ({**NEW, "password": "hunter2"}, "/password"),
+            ({**NEW, "password": "x" * 129}, "/password"),
+            ({**NEW, "role": "king"}, "/role"),
+            ({**NEW, "email": "no address"}, "/email"),
+            ({**NEW, "is_admin": True}, "/is_admin"),
+            ({"email": "a@b.c"}, "/password"),
+        ],
+    )
+    async def test_says_what_is_wrong_without_repeating_it(
+        self, admin: httpx.AsyncClient, body: dict[str, str], pointer: str
+    ) -> None:
+        answer = await admin.post("/users", json=body)
+        assert answer.status_code == 422
+        assert pointer in {error["pointer"] for error in answer.json()["errors"]}
+        assert not any(given in answer.text for given in ("hunter2", "king", "no address"))
+
+    async def test_a_new_role_and_a_new_password_end_old_tokens(
+        self, app: FastAPI, admin: httpx.AsyncClient, identities: Identities
+    ) -> None:
+        token = await identities.user("viewer")
+        async with client_of(app, **bearer(token)) as viewer:
+            number = (await viewer.get("/auth/me")).json()["subject"].removeprefix("user:")
+            assert (await admin.patch(f"/users/{number}", json={"role": "team_lead"})).status_code == 200
+            assert (await viewer.get("/auth/me")).status_code == 401
+
+    @pytest.mark.parametrize("change", [{"role": "viewer"}, {"disabled": True}])
+    async def test_the_last_admin_stays(
+        self, admin: httpx.AsyncClient, database: Database, change: dict[str, object]
+    ) -> None:
+        me = int((await admin.get("/auth/me")).json()["subject"].removeprefix("user:"))
+        async with database.connection() as connection:
+            await connection.execute("delete from users where id <> $1", me)
+        answer = await admin.patch(f"/users/{me}", json=change)
+        assert answer.status_code == 409
+        assert (await admin.get("/auth/me")).status_code == 200
+
+    async def test_nobody_of_that_number(self, admin: httpx.AsyncClient) -> None:
+        assert (await admin.patch("/users/2147483647", json={"disabled": True})).status_code == 404
+        assert (await admin.patch("/users/2147483648", json={"disabled": True})).status_code == 422

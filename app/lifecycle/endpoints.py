@@ -9,8 +9,9 @@ from app.auth.principal import Principal
 from app.core.errors import InvalidRequest
 from app.core.http import responses
 from app.core.provide import provided
+from app.lifecycle.answers import SetupAnswer, StatusAnswer
 from app.lifecycle.errors import PreconditionMissing, SetupConflict, StaleRevision
-from app.lifecycle.schemas import SetupAnswer, SetupRequest, StatusAnswer, UpdateRequest
+from app.lifecycle.schemas import SetupRequest, UpdateRequest
 from app.lifecycle.service import LifecycleService
 from app.models.errors import IllegalMove, ModelArchived, ModelNotFound, SetupMissing, UnknownVersion
 from app.models.schemas import ModelId

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from app.db.engine import ReadSession
-from app.lifecycle.schemas import HistoryEntry
+from app.lifecycle.answers import HistoryEntry
 from app.models import moves, views
 from app.models.catalogue import CHAMPION
 from app.models.errors import ModelNotFound

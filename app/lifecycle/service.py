@@ -5,11 +5,12 @@ from app.core.clock import Clock, to_datetime
 from app.core.errors import InvalidRequest, Place
 from app.db.engine import Database
 from app.lifecycle import setup
+from app.lifecycle.answers import SetupAnswer, StatusAnswer
 from app.lifecycle.errors import PreconditionMissing, StaleRevision
 from app.lifecycle.etag import etag, matches
 from app.lifecycle.registered import Registered, registered
 from app.lifecycle.repository import waiting_labels
-from app.lifecycle.schemas import SetupAnswer, SetupRequest, StatusAnswer, UpdateRequest
+from app.lifecycle.schemas import SetupRequest, UpdateRequest
 from app.lifecycle.standing import METRICS_NOW, labels_now, metrics_now
 from app.models.catalogue import Catalogue
 from app.models.change import Change

@@ -6,10 +6,11 @@ from typing import Any, Literal
 from app.auth.principal import Principal
 from app.db.engine import Session
 from app.db.tables.models import ModelTable, SetupTable, VersionTable
+from app.lifecycle.answers import SetupAnswer
 from app.lifecycle.declared import Declared, declare, documents, extend, refuse_changes
 from app.lifecycle.errors import SetupConflict
 from app.lifecycle.monitors import channels_of, monitors_of
-from app.lifecycle.schemas import ModelInfo, MonitoringConfig, SetupAnswer, SetupRequest
+from app.lifecycle.schemas import ModelInfo, MonitoringConfig, SetupRequest
 from app.models import views
 from app.models.change import Change
 from app.models.moves import State

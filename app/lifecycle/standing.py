@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from app.lifecycle.schemas import LabelsNow, MetricNow
+from app.lifecycle.answers import LabelsNow, MetricNow
 from app.stats.delays import DelayCurve, ages, kaplan_meier
 from app.stats.metrics import estimate
 from app.stats.tally import Task

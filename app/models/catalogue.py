@@ -44,7 +44,7 @@ class Catalogue:
         self._loads: dict[str, asyncio.Task[ModelFacts]] = {}
 
     async def facts(self, model_id: str, *, fresh: bool = False) -> ModelFacts:
-        """Raises `ModelNotFound`. `fresh`: as committed now, at the price of a query."""
+        """Raises `ModelNotFound`. `fresh`: as it stands in the database now, at the price of a query."""
         if fresh:
             self.forget(model_id)
         kept = self._kept.get(model_id)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 FEW = 24  # below this many rows the fixed cost of the array road (about 60 µs) is more than that of single reads
 
-_PATTERN = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_PATTERN = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -90,8 +92,8 @@ def _matrix(joined: bytes, n: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]
     """n texts of one length; the first row's zone and fraction are taken to be everybody's."""
     columns = np.ascontiguousarray(np.frombuffer(joined, np.uint8).reshape(n, -1).T)
     width = len(columns)
-    zone = 1 if columns[-1, 0] in b"Zz" else 6
-    if not 20 <= width <= 35 or width - zone < 19:
+    zone = 1 if width and columns[-1, 0] in b"Zz" else 6
+    if not 19 + zone <= width <= 35:
         return np.zeros(n, np.int64), np.zeros(n, np.bool_)
     seconds, good = _seconds(columns[:19])
     times = seconds * 1_000_000

@@ -29,7 +29,7 @@ from app.core.edge import Edge, Gate, Prepared
 from app.core.health import Probed
 from app.core.http import render_problems
 from app.core.limits import Limits
-from app.core.routing import ShapedRouter
+from app.core.routing import ShapedRouter, flat
 from app.core.settings import Settings
 from app.db.engine import Database
 from app.lifecycle.service import LifecycleService
@@ -58,15 +58,13 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
     app = FastAPI(title="Assay", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router = router = ShapedRouter(
         lifespan=_lifespan(settings, gate, opened, built, owns_database=database is None),
-        generate_unique_id_function=_operation_id,
         redirect_slashes=False,
     )
     app.state.services = built
     app.state.gate = gate
     app.state.openapi = cache(lambda: msgspec.json.encode(openapi.build(app)))
     render_problems(app)
-    for operations in (api.router, system.metrics_router, docs.router(PREFIX), web.router):
-        router.adopt(operations)
+    router.adopt(_operations())
     app.mount(PREFIX, Assets(), name="static")
     demand_guards(app.routes)
     templates = {id(route): route.path_format for route in app.routes if isinstance(route, APIRoute)}
@@ -114,6 +112,11 @@ def _identity(settings: Settings, database: Database, clock: Clock) -> tuple[Any
     )
 
 
+@cache  # building them takes longer than everything else at the start; they hold nothing of one application
+def _operations() -> tuple[APIRoute, ...]:
+    return flat(api.router, system.metrics_router, docs.router(PREFIX), web.router)
+
+
 def _lifespan(
     settings: Settings, gate: Gate, database: Database, built: dict[type, Any], *, owns_database: bool
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -144,10 +147,6 @@ def _lifespan(
 
 def _prepared(health: Health) -> dict[str, Callable[[], Prepared]]:
     return {HEALTH: health.public_report, f"{HEALTH}/live": health.liveness, f"{HEALTH}/ready": health.readiness}
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _url(settings: Settings) -> str:

@@ -6,7 +6,7 @@ address can fit. Mounts and what is not there go FastAPI's way.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -30,11 +30,8 @@ class ShapedRouter(APIRouter):
         super().__init__(**options)
         self._shapes: dict[Shape, list[APIRoute]] = {}
 
-    def adopt(self, router: APIRouter) -> None:
-        """Takes over every operation of `router`, also those of routers it includes."""
-        for context in iter_route_contexts(router.routes):
-            options = {name: getattr(context, name) for name in _PARAMETERS if hasattr(context, name)}
-            route = APIRoute(**options | {"generate_unique_id_function": self.generate_unique_id_function})
+    def adopt(self, routes: Iterable[APIRoute]) -> None:
+        for route in routes:
             self.routes.append(route)
             self._shapes.setdefault(_shape(_placeheld(route.path)), []).append(route)
 
@@ -60,6 +57,23 @@ class ShapedRouter(APIRouter):
         segments, noun, last = _shape(path)
         yield from self._shapes.get((segments, noun, last), ())
         yield from self._shapes.get((segments, noun, _ANY), ())
+
+
+def flat(*routers: APIRouter) -> tuple[APIRoute, ...]:
+    """Every operation of the routers, also of those they include, as routes of one level."""
+    return tuple(
+        APIRoute(
+            **{name: getattr(context, name) for name in _PARAMETERS if hasattr(context, name)}
+            | {"generate_unique_id_function": _operation_id}
+        )
+        for router in routers
+        for context in iter_route_contexts(router.routes)
+    )
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The endpoint's name; a test holds that there are no two of one name."""
+    return route.name
 
 
 def _shape(path: str) -> Shape:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from app.core.routing import ShapedRouter
+from app.core.routing import ShapedRouter, flat
 
 ADDRESSES = [
     ("GET", "/api/v1/models", "list"),
@@ -61,7 +61,7 @@ def _slices() -> APIRouter:
 async def client() -> httpx.AsyncClient:
     app = FastAPI(openapi_url=None)
     app.router = router = ShapedRouter(redirect_slashes=False)
-    router.adopt(_slices())
+    router.adopt(flat(_slices()))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 

@@ -22,7 +22,6 @@ from app.tracking.repository.rollups import add
 
 logger = logging.getLogger(__name__)
 
-DELTAS_AT_ONCE = 2000  # about 20 MB of bodies of 1,000 rows each: bounds the memory of a round that is far behind
 NOTE_EVERY_US = 5 * SECOND  # how often an idle folder still moves the horizon
 LAGS_FROM_S = 60.0  # a long transaction anywhere in the server holds folding up; a minute is worth a look
 WAKES_AFTER_S = 0.05  # lets the commits of one burst share a round
@@ -93,19 +92,18 @@ class Folder:
                 return 0, False
             mark = await folding.mark(connection, model_no)
             below = (await folding.ended(connection)).xmin
-            found = await folding.deltas(connection, model_no, since=mark.xid, below=below, limit=DELTAS_AT_ONCE + 1)
-            more = len(found) > DELTAS_AT_ONCE
-            taken, below = _whole_transactions(found, below)
-            if not taken:
+            batch = await folding.deltas(connection, model_no, since=mark.xid, below=below)
+            if not batch.bodies:
                 return 0, False
-            ledger = await asyncio.to_thread(_merged, taken)
+            ledger = await asyncio.to_thread(_merged, batch.bodies)
             contexts = await self._expansions.of(connection, model_no, ledger.cells["context"])
             now, then = await asyncio.to_thread(_spread, ledger, contexts, self._clock.now_us())
             await add(connection, "rollup", model_no, now)
             await add(connection, "triangle", model_no, then)
-            await folding.set_mark(connection, model_no, replace(mark, xid=below, deltas=mark.deltas + len(taken)))
+            done = replace(mark, xid=batch.upto, deltas=mark.deltas + len(batch.bodies))
+            await folding.set_mark(connection, model_no, done)
             await folding.announce(connection, model_no)
-        return len(taken), more
+        return len(batch.bodies), batch.more
 
     async def _finding(self) -> Finding:
         detail = f"the oldest unfolded delta is {self.lag_s:.1f} s old"
@@ -142,14 +140,6 @@ class Folder:
         spent = asyncio.get_running_loop().time() - started
         if not stop.is_set() and spent < self._interval_s:
             await asyncio.sleep(min(WAKES_AFTER_S, self._interval_s - spent))
-
-
-def _whole_transactions(found: list[tuple[int, bytes]], below: int) -> tuple[list[bytes], int]:
-    """Bodies to fold and the new mark: where there is more than a round takes, the last transaction waits."""
-    if len(found) > DELTAS_AT_ONCE:
-        below = found[-1][0]
-        found = [delta for delta in found if delta[0] < below]
-    return [body for _, body in found], below
 
 
 def _merged(bodies: list[bytes]) -> Ledger:

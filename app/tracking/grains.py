@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import HOUR
-from app.stats.sparse import Sparse, consolidate, core_only, keys, regroup
+from app.stats.sparse import Sparse, core_only, regroup
 from app.tracking.ledger import Ledger, distinct
 
 TOTAL, MINUTES, HOURS, DAYS = 0, 60, 3600, 86_400  # grains, in seconds; TOTAL is the sum of all cohorts
@@ -73,6 +73,8 @@ def expand(ledger: Ledger, contexts: Contexts) -> Rows:
 def group(columns: tuple[Column, ...], sparse: Sparse) -> Rows:
     """Rows under new keys (one per cell of `sparse`, repeated or not), summed where they meet."""
     first, place = distinct(columns)
+    if len(first) == len(place) and (place[1:] > place[:-1]).all():
+        return Rows(columns, sparse)  # nothing meets and all is in order
     return Rows(tuple(column[first] for column in columns), regroup(sparse, place))
 
 
@@ -163,14 +165,22 @@ def _meant(ledger: Ledger, contexts: Contexts, cut: Cut) -> NDArray[np.bool_]:
 
 def stack(parts: Sequence[Rows]) -> Rows:
     """Rows of several tables as one; no two of them share a key."""
+    filled = [part for part in parts if len(part)]
+    if len(filled) < 2:
+        return filled[0] if filled else parts[0]
+    parts = filled
     columns = tuple(np.concatenate(column) for column in zip(*(part.keys for part in parts), strict=True))
     firsts = np.cumsum([0, *(len(part) for part in parts)])
-    key = [
-        keys(part.sparse.cell + np.uint32(first), part.sparse.code)
-        for part, first in zip(parts, firsts[:-1].tolist(), strict=True)
-    ]
-    together = consolidate(np.concatenate(key), np.concatenate([part.sparse.amount for part in parts]))
-    return Rows(columns, together)
+    shifted = [part.sparse.cell + np.uint32(first) for part, first in zip(parts, firsts[:-1].tolist(), strict=True)]
+    sparse = [part.sparse for part in parts]
+    return Rows(
+        columns,
+        Sparse(
+            np.concatenate(shifted),
+            np.concatenate([one.code for one in sparse]),
+            np.concatenate([one.amount for one in sparse]),
+        ),
+    )
 
 
 def add_up(parts: Sequence[Rows]) -> Rows:

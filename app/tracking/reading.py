@@ -116,10 +116,10 @@ class Reading:
         With a range: hours whose start lies in [from, to).
         """
         parts = [EVERY_COHORT] if from_us is None and to_us is None else _parts(from_us, to_us)
-        versions = [number for facts in models for number in facts.versions.values()]
+        pairs = [(facts.id, number) for facts in models for number in facts.versions.values()]
         async with self._database.connection() as connection:
             found = await reads.totals(
-                connection, [facts.id for facts in models], versions, parts, histograms=histograms
+                connection, [model for model, _ in pairs], [number for _, number in pairs], parts, histograms=histograms
             )
             fresh = await self._fresh_totals(connection, found, _ceil(from_us, MINUTE), _ceil(to_us, MINUTE))
         if not histograms:

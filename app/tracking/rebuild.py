@@ -19,7 +19,6 @@ from app.stats.sparse import Sparse, negate, regroup
 from app.stats.sparse import merge as merge_sparse
 from app.tracking.arrival import first_block
 from app.tracking.expansions import Expansions
-from app.tracking.fold import DELTAS_AT_ONCE
 from app.tracking.grains import DAYS, TOTAL, Rows, add_up, minute_floor, rollups, since
 from app.tracking.ledger import Ledger, merge, unpack
 from app.tracking.recount import count_blocks, count_labels
@@ -102,14 +101,10 @@ class Rebuild:
                 yield await asyncio.to_thread(count_blocks, facts.shape, blocks)
             async for labels in raw.labels_of(reader, facts.id, first, span[1] + 1):
                 yield await asyncio.to_thread(count_labels, facts.shape, labels)
-        since_xid = mark.xid
-        while found := await folding.deltas(
-            reader, facts.id, since=since_xid, below=_NO_TRANSACTION, limit=DELTAS_AT_ONCE
-        ):
-            last = found[-1][0]
-            whole = found if len(found) < DELTAS_AT_ONCE else [delta for delta in found if delta[0] < last]
-            yield _taken_back(merge([unpack(body) for _, body in whole]))
-            since_xid = last + 1 if len(found) < DELTAS_AT_ONCE else last
+        batch = folding.Batch([], mark.xid, more=True)
+        while batch.more:
+            batch = await folding.deltas(reader, facts.id, since=batch.upto, below=_NO_TRANSACTION)
+            yield _taken_back(merge([unpack(body) for body in batch.bodies]))
 
     async def _differences(self, writer: Any, facts: ModelFacts, from_minute: int) -> list[Difference]:
         found = []

@@ -7,7 +7,6 @@ import pytest
 from app.core.clock import SECOND, FrozenClock
 from app.core.health import Status
 from app.db.engine import Database
-from app.tracking import fold
 from app.tracking.fold import Folder
 from app.tracking.horizon import Horizon
 from app.tracking.reading import Reading
@@ -44,11 +43,14 @@ class TestFolding:
         assert await folded_rows(database) == len(stream.writer.rows)
         assert await Rebuild(database, stream.clock).check(stream.facts) == []
 
+    @pytest.mark.parametrize(
+        ("limit", "enough"), [("DELTAS_AT_ONCE", 5), ("BYTES_AT_ONCE", 3000), ("BYTES_AT_ONCE", 1)]
+    )
     async def test_works_through_a_long_backlog_in_rounds(
-        self, stream: Stream, database: Database, monkeypatch: pytest.MonkeyPatch
+        self, stream: Stream, database: Database, monkeypatch: pytest.MonkeyPatch, limit: str, enough: int
     ) -> None:
         await send(stream, 23)
-        monkeypatch.setattr(fold, "DELTAS_AT_ONCE", 5)
+        monkeypatch.setattr(folding, limit, enough)
         assert await stream.folder.fold_all() == 23
         assert await folded_rows(database) == len(stream.writer.rows)
 

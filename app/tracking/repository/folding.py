@@ -9,6 +9,8 @@ from app.tracking.repository.arrivals import now_us
 
 LOCK = 0x0F01D  # class of the advisory locks "I fold model n"
 CHANNEL = "assay_rollups"
+DELTAS_AT_ONCE = 2000
+BYTES_AT_ONCE = 32 << 20  # of bodies; unpacked about ten times as much
 PATIENT_S = 60  # a round of folding of a model that is far behind takes some seconds
 
 
@@ -103,17 +105,36 @@ async def set_mark(connection: Any, model_no: int, mark: Mark) -> None:
     )
 
 
-async def deltas(connection: Any, model_no: int, *, since: int, below: int, limit: int) -> list[tuple[int, bytes]]:
-    """(transaction, body) of a model, in the order of transactions."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Deltas of whole transactions: all from the question's start up to (not including) `upto`."""
+
+    bodies: list[bytes]
+    upto: int
+    more: bool
+
+
+async def deltas(connection: Any, model_no: int, *, since: int, below: int) -> Batch:
+    """The next deltas of a model, in the order of transactions; about `DELTAS_AT_ONCE` and `BYTES_AT_ONCE` at most."""
     rows = await connection.fetch(
-        "select xid::text::int8 as xid, body from delta where model_no = $1 and xid >= $2::text::xid8 "
-        "and xid < $3::text::xid8 order by xid limit $4",
+        "select xid::text::int8 as xid, body, candidates from ("
+        "select xid, body, count(*) over () as candidates, sum(octet_length(body)) over (order by xid) "
+        "- sum(octet_length(body)) over (partition by xid) as before from ("
+        "select xid, body from delta where model_no = $1 and xid >= $2::text::xid8 and xid < $3::text::xid8 "
+        "order by xid limit $4) next) sized where before < $5 order by xid",
         model_no,
         str(since),
         str(below),
-        limit,
+        DELTAS_AT_ONCE + 1,
+        BYTES_AT_ONCE,
     )
-    return [(row["xid"], row["body"]) for row in rows]
+    candidates = rows[0]["candidates"] if rows else 0
+    if len(rows) < candidates:
+        return Batch([row["body"] for row in rows], rows[-1]["xid"] + 1, more=True)
+    if candidates > DELTAS_AT_ONCE:  # of the last transaction there may be more: it waits
+        last = rows[-1]["xid"]
+        return Batch([row["body"] for row in rows if row["xid"] < last], last, more=True)
+    return Batch([row["body"] for row in rows], below, more=False)
 
 
 async def pending_models(connection: Any, since: int) -> list[int]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.stats.sparse import Sparse, merge
+from app.stats.sparse import Sparse
 from app.tracking.grains import DAY_OF_HOURS, DAYS, HOURS, TOTAL, Cut, Rows, group
-from app.tracking.packing import unpack_hists, unpack_records
+from app.tracking.packing import interleave, unpack_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ async def totals(
     *,
     histograms: bool,
 ) -> Totals:
-    """Rows of whole models over parts (grain, from, to), e.g. hours at both ends and days between."""
+    """Rows of models (one number per version) over parts (grain, from, to): e.g. hours at both ends, days between."""
     row = await connection.fetchrow(
         _TOTALS.format(hists=_hists(histograms)),
         model_nos,
@@ -119,9 +119,12 @@ select string_agg(int4send(model_no), ''::bytea), string_agg(int4send(version_no
     (select array_agg(model_no order by xid) from unfolded), (select array_agg(body order by xid) from unfolded)
 from (
     select r.model_no, r.version_no, r.core, r.hist
-    from unnest($3::int4[], $4::int4[], $5::int4[]) p(grain, low, high)
-    join rollup r on r.model_no = any($1::int4[]) and r.version_no = any($2::int4[])
-        and r.segment_no = 0 and r.grain = p.grain and r.cohort >= p.low and r.cohort < p.high
+    from unnest($1::int4[], $2::int4[]) m(model_no, version_no)
+    cross join unnest($3::int4[], $4::int4[], $5::int4[]) p(grain, low, high)
+    cross join lateral (
+        select * from rollup r where r.model_no = m.model_no and r.version_no = m.version_no
+            and r.segment_no = 0 and r.grain = p.grain and r.cohort >= p.low and r.cohort < p.high
+    ) r
 ) found
 """
 EVERY_COHORT = (TOTAL, 0, 1)
@@ -148,7 +151,7 @@ async def segments(connection: Any, model_no: int) -> list[tuple[int, str, str]]
 
 def _vectors(sizes: bytes | None, cores: bytes | None, hists: list[bytes | None] | None) -> Sparse:
     core = unpack_records(cores or b"", _ints(sizes))
-    return merge([core, unpack_hists(hists)]) if hists else core
+    return interleave(core, hists) if hists else core
 
 
 def _ints(packed: bytes | None) -> NDArray[np.int64]:

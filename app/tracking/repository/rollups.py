@@ -1,5 +1,6 @@
 """SQL of `rollup` ("now") and `triangle` (by arrival): merged in numpy, written as whole rows."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from app.stats.codes import Family, code
 from app.stats.sparse import Sparse, core_only, hist_only, merge
 from app.tracking.grains import MINUTES, ROLLUP_KEY, TOTAL, TRIANGLE_KEY, Rows
-from app.tracking.packing import pack_hists, pack_records, unpack_hists, unpack_records
+from app.tracking.packing import pack_hists, pack_records, unpack_rows
 
 SLICE = 4000  # rows read and written by one statement: a second at most, far from the command timeout
 
@@ -25,7 +26,7 @@ async def add(connection: Any, table: str, model_no: int, rows: Rows) -> None:
     for low in range(0, len(rows), SLICE):
         part = _slice(rows, low, min(low + SLICE, len(rows)))
         standing = await _standing(connection, table, model_no, part)
-        await _write(connection, table, model_no, Rows(part.keys, merge([part.sparse, standing])))
+        await _write(connection, table, model_no, await asyncio.to_thread(_columns, part, standing))
 
 
 async def clear(connection: Any, table: str, model_no: int, *, from_minute: int) -> None:
@@ -96,29 +97,39 @@ async def remove(connection: Any, model_no: int, grain: int) -> None:
 
 
 def _vector(core: bytes | None, hist: bytes | None) -> Sparse:
-    return merge([unpack_records(core or b"", np.array([len(core or b"")])), unpack_hists([hist])])
+    return unpack_rows([core or b""], [hist])
 
 
-async def _standing(connection: Any, table: str, model_no: int, rows: Rows) -> Sparse:
+async def _standing(connection: Any, table: str, model_no: int, rows: Rows) -> list[tuple[int, bytes, bytes | None]]:
+    """(number of the row, core, hist) of those that are there."""
     names = _KEYS[table]
     found = await connection.fetch(
-        f"select u.i, t.core, t.hist from unnest({_unnest(names, 2)}) with ordinality u({', '.join(names)}, i) "  # noqa: S608
+        f"select u.i - 1, t.core, t.hist from unnest({_unnest(names, 2)}) "  # noqa: S608
+        f"with ordinality u({', '.join(names)}, i) "
         f"join {table} t on t.model_no = $1 and {' and '.join(f't.{name} = u.{name}' for name in names)} order by u.i",
         model_no,
         *(column.tolist() for column in rows.keys),
     )
-    if not found:
-        return Sparse.empty()
-    place = np.array([row["i"] - 1 for row in found], np.uint32)
-    cores = [row["core"] for row in found]
-    core = unpack_records(b"".join(cores), np.array([len(body) for body in cores]))
-    hist = unpack_hists([row["hist"] for row in found])
-    return merge([Sparse(place[part.cell], part.code, part.amount) for part in (core, hist)])
+    return [tuple(row) for row in found]
 
 
-async def _write(connection: Any, table: str, model_no: int, rows: Rows) -> None:
-    names = _KEYS[table]
+def _columns(rows: Rows, standing: Sequence[tuple[int, bytes, bytes | None]]) -> list[list[Any]]:
+    """Key columns, n, labelled, core and hist of the sums."""
+    stands = unpack_rows([core for _, core, _ in standing], [hist for _, _, hist in standing])
+    place = np.array([number for number, _, _ in standing], np.uint32)
+    total = merge([rows.sparse, Sparse(place[stands.cell], stands.code, stands.amount)])
     cells = len(rows)
+    return [
+        *(column.tolist() for column in rows.keys),
+        amounts(total, cells, Family.N).tolist(),
+        amounts(total, cells, Family.LABELLED).tolist(),
+        pack_records(core_only(total), cells),
+        list(pack_hists(hist_only(total), cells)),
+    ]
+
+
+async def _write(connection: Any, table: str, model_no: int, columns: list[list[Any]]) -> None:
+    names = _KEYS[table]
     last = len(names) + 2
     await connection.execute(
         f"insert into {table} (model_no, {', '.join(names)}, n, labelled, core, hist) "  # noqa: S608
@@ -126,11 +137,7 @@ async def _write(connection: Any, table: str, model_no: int, rows: Rows) -> None
         f"${last + 3}::bytea[]) on conflict (model_no, {', '.join(names)}) do update set "
         "n = excluded.n, labelled = excluded.labelled, core = excluded.core, hist = excluded.hist",
         model_no,
-        *(column.tolist() for column in rows.keys),
-        amounts(rows.sparse, cells, Family.N).tolist(),
-        amounts(rows.sparse, cells, Family.LABELLED).tolist(),
-        pack_records(core_only(rows.sparse), cells),
-        pack_hists(hist_only(rows.sparse), cells),
+        *columns,
     )
 
 

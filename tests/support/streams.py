@@ -157,8 +157,10 @@ def _arrays(facts: ModelFacts, rows: list[Row]) -> dict[str, np.ndarray | None]:
     }
 
 
-async def make_stream(database: Database, clock: FrozenClock, task: str, *, seed: int = 1) -> Stream:
-    facts = await make_model(database, task=task, versions=("1", "2"), **TASKS[task])
+async def make_stream(
+    database: Database, clock: FrozenClock, task: str, *, seed: int = 1, model_id: str = "m1"
+) -> Stream:
+    facts = await make_model(database, model_id, task=task, versions=("1", "2"), **TASKS[task])
     made = Stream(database, clock, facts, seed)
     await made.prepare()
     return made

@@ -45,11 +45,11 @@ class _Waiting(Generic[Item, Answer]):
 
 
 class Group(Generic[Item, Answer]):
-    """Items that may share a transaction. `flush` takes some, in order of arrival, and answers each."""
+    """Items that may share a transaction. `flush` takes some, in order of arrival; an answer may be an error."""
 
     def __init__(
         self,
-        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
         backlog: Backlog,
         *,
         rows: int,
@@ -65,11 +65,8 @@ class Group(Generic[Item, Answer]):
         self._second_from = second_from
         self._queue: deque[_Waiting[Item, Answer]] = deque()
         self._queued_rows = 0
-        self._flushers: set[asyncio.Task[None]] = set()
-
-    @property
-    def idle(self) -> bool:
-        return not self._flushers
+        self._working = 0
+        self._flushers: set[asyncio.Task[None]] = set()  # the loop itself keeps none of them alive
 
     async def submit(self, item: Item, rows: int) -> Answer:
         """The item's answer, or what the flush that carried it raised.
@@ -80,7 +77,8 @@ class Group(Generic[Item, Answer]):
         waiting = _Waiting[Item, Answer](item, rows, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._queued_rows += rows
-        if not self._flushers or (len(self._flushers) == 1 and self._queued_rows >= self._second_from):
+        if not self._working or (self._working == 1 and self._queued_rows >= self._second_from):
+            self._working += 1
             task = asyncio.create_task(self._work())
             self._flushers.add(task)
             task.add_done_callback(self._flushers.discard)
@@ -92,10 +90,13 @@ class Group(Generic[Item, Answer]):
             await asyncio.wait(list(self._flushers))
 
     async def _work(self) -> None:
-        while self._queue:
-            batch = self._next()
-            if batch:
-                await self._carry(batch)
+        try:
+            while self._queue:
+                batch = self._next()
+                if batch:
+                    await self._carry(batch)
+        finally:
+            self._working -= 1  # not when the task is done: who is answered now may come back before that
 
     def _next(self) -> list[_Waiting[Item, Answer]]:
         """The longest start of the queue that fits into a flush, without those who left."""
@@ -115,13 +116,20 @@ class Group(Generic[Item, Answer]):
         try:
             answers = await self._flush([waiting.item for waiting in batch])
             for waiting, answer in zip(batch, answers, strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(answer)
+                _settle(waiting.answer, answer)
         except Exception as error:
             for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
+                _settle(waiting.answer, error)
         finally:
             for waiting in batch:
                 self._backlog.release(waiting.rows)
                 waiting.answer.cancel()  # without effect where there is an answer; else the flusher itself was ended
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
+    if future.done():  # its caller has left
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -39,9 +39,9 @@ HABIT = 10  # transactions; a model whose last ten all took the slow road starts
 ACCEPTED, DUPLICATE, CONFLICT = 0, 1, 2
 
 
-async def beside(rows: int, work: Callable[[], Result]) -> Result:
+async def beside(size: int, work: Callable[[], Result], *, limit: int = LOOP_ROWS) -> Result:
     """`work()`, in a thread where it would hold up the event loop."""
-    return work() if rows <= LOOP_ROWS else await asyncio.to_thread(work)
+    return work() if size <= limit else await asyncio.to_thread(work)
 
 
 class Habit:

@@ -1,0 +1,91 @@
+"""What the documentation says of the bodies of ingest: every form, with an example."""
+
+from typing import Any
+
+from app.tracking.decode import ARROW, JSON, NDJSON
+
+Schema = dict[str, Any]
+
+PREDICTION: Schema = {
+    "prediction_id": "order-1001",
+    "timestamp": "2026-01-01T00:00:00Z",
+    "score": 0.91,
+    "predicted": "1",
+    "features": {"amount": 12.5, "country": "DE"},
+    "segment": {"channel": "web"},
+}
+LABEL: Schema = {"prediction_id": "order-1001", "actual": "1", "timestamp": "2026-01-03T00:00:00Z"}
+
+_NUMBER_OR_TEXT = {"type": ["number", "string", "boolean"]}
+_ID = {"type": "string", "minLength": 1, "maxLength": 128, "description": "unique in the model; `inference_id` too"}
+_TIME = {"type": "string", "format": "date-time"}
+
+FIELDS: dict[str, dict[str, Schema]] = {
+    "predictions": {
+        "prediction_id": _ID,
+        "timestamp": _TIME | {"description": "when it was made; default: the receipt"},
+        "version": {"type": ["string", "integer"], "description": "default: the champion, else the latest"},
+        "predicted": _NUMBER_OR_TEXT | {"description": "may be left out where the score decides it"},
+        "score": {"type": "number", "description": "P(positive class), or the predicted value of a regression"},
+        "scores": {
+            "type": "object",
+            "additionalProperties": {"type": "number"},
+            "description": "multiclass: by class, summing to 1",
+        },
+        "features": {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}},
+        "segment": {"type": "object", "additionalProperties": _NUMBER_OR_TEXT, "maxProperties": 8},
+        "subject": {"type": "string", "description": "whom it is about; kept as a keyed hash, for erasure"},
+    },
+    "labels": {
+        "prediction_id": _ID,
+        "actual": _NUMBER_OR_TEXT | {"description": "the class, or the value of a regression"},
+        "timestamp": _TIME | {"description": "when the truth was established; default: the receipt"},
+        "correction": {"type": "boolean", "description": "whether it may replace another value"},
+    },
+}
+REQUIRED = {"predictions": ["prediction_id"], "labels": ["prediction_id", "actual"]}
+
+
+def body(noun: str, row: Schema) -> Schema:
+    """OpenAPI's `requestBody` for rows of `noun`, of which `row` is one."""
+    record = {"type": "object", "properties": FIELDS[noun], "required": REQUIRED[noun]}
+    forms = [_form(noun, {"type": "array", "items": record}), _form("columns", _columns(noun))]
+    return {
+        "required": True,
+        "description": "At most 16 MiB. The column form and Arrow are two to five times as fast as rows.",
+        "content": {
+            JSON: {
+                "schema": {"oneOf": forms},
+                "examples": {
+                    "rows": {"summary": "a list of rows", "value": {noun: [row]}},
+                    "columns": {"summary": "a list per column", "value": {"columns": _turned(row)}},
+                },
+            },
+            NDJSON: {"schema": {"type": "string"}, "example": "one row a line, each as in the list of rows"},
+            ARROW: {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "an IPC stream with these columns; features, segment and scores are structs",
+            },
+        },
+    }
+
+
+def _form(name: str, schema: Schema) -> Schema:
+    importing = {"type": "boolean", "default": False, "description": "needs the scope `data:import`"}
+    version = {"type": ["string", "integer"], "description": "of the rows that name none"}
+    return {"type": "object", "required": [name], "properties": {name: schema, "import": importing, "version": version}}
+
+
+def _columns(noun: str) -> Schema:
+    """A list in place of each value; the members of objects have a list each."""
+    turned = {
+        name: {"type": "object", "additionalProperties": {"type": "array"}}
+        if field.get("type") == "object"
+        else {"type": "array", "items": field}
+        for name, field in FIELDS[noun].items()
+    }
+    return {"type": "object", "properties": turned, "required": REQUIRED[noun]}
+
+
+def _turned(row: Schema) -> Schema:
+    return {name: _turned(value) if isinstance(value, dict) else [value] for name, value in row.items()}

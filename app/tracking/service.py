@@ -1,0 +1,177 @@
+"""Tracking's use cases. Ingest answers after the commit; whatever arrives meanwhile shares the next transaction."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import structlog
+
+from app.auth.errors import Forbidden
+from app.auth.limits import PrincipalLimits
+from app.auth.principal import Principal
+from app.core import telemetry
+from app.core.clock import Clock
+from app.core.settings import TrackingSettings
+from app.db.engine import Database
+from app.models.catalogue import Catalogue
+from app.models.errors import ModelArchived
+from app.models.facts import ModelFacts
+from app.tracking.batch import LabelBatch, PredictionBatch
+from app.tracking.checked import CheckedLabels, CheckedPredictions
+from app.tracking.contexts import Contexts
+from app.tracking.group import Backlog
+from app.tracking.intake import LABELS, PREDICTIONS, Intake
+from app.tracking.labelling import LabelStore
+from app.tracking.lanes import Lanes
+from app.tracking.lookup import look_up
+from app.tracking.schemas import LabelsStored, PredictionSeen, PredictionsStored, SegmentKey, Segments
+from app.tracking.storing import PredictionStore
+
+log = structlog.get_logger()
+
+WAITING_ROWS = 200_000  # of all groups, about 100 MB; four of the largest requests
+TRANSACTIONS = 6  # at once; the other connections of the pool are for those who read
+IMPORT_SCOPE = "data:import"
+
+Batch = TypeVar("Batch", PredictionBatch, LabelBatch)
+Checked = TypeVar("Checked", CheckedPredictions, CheckedLabels)
+Stored = TypeVar("Stored", PredictionsStored, LabelsStored)
+
+
+class TrackingService:
+    """Predictions and labels in, single ones out; one per process. `stored` is called after every commit."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        catalogue: Catalogue,
+        limits: PrincipalLimits,
+        settings: TrackingSettings,
+        stored: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._catalogue = catalogue
+        self._limits = limits
+        self._max_rows = settings.max_batch_rows
+        self._contexts = Contexts(database, settings.values_per_segment)
+        backlog, transactions = Backlog(WAITING_ROWS), asyncio.Semaphore(TRANSACTIONS)
+        predictions = PredictionStore(database, clock, self._contexts)
+        labels = LabelStore(database, clock)
+        self._predictions: Lanes[CheckedPredictions, PredictionsStored] = Lanes(
+            predictions.store, backlog, transactions, stored, settings.group_rows
+        )
+        self._labels: Lanes[CheckedLabels, LabelsStored] = Lanes(
+            labels.store, backlog, transactions, stored, settings.group_rows
+        )
+
+    async def store_predictions(
+        self,
+        model_id: str,
+        body: bytes,
+        content_type: str,
+        *,
+        imported: bool = False,
+        principal: Principal | None = None,
+    ) -> PredictionsStored:
+        """Stores a request's predictions, durable when this returns. `principal` None: the process itself."""
+        answer = await self._take_in(
+            PREDICTIONS, self._submit_predictions, model_id, body, content_type, imported, principal
+        )
+        _count(telemetry.PREDICTIONS, model_id, answer)
+        return answer
+
+    async def store_labels(
+        self,
+        model_id: str,
+        body: bytes,
+        content_type: str,
+        *,
+        imported: bool = False,
+        principal: Principal | None = None,
+    ) -> LabelsStored:
+        """As `store_predictions`."""
+        answer = await self._take_in(LABELS, self._labels.submit, model_id, body, content_type, imported, principal)
+        _count(telemetry.LABELS, model_id, answer)
+        return answer
+
+    async def store_prediction_batch(self, model_id: str, batch: PredictionBatch) -> PredictionsStored:
+        """Predictions that this process made itself; the rules hold for them too."""
+        facts = await self._open(model_id)
+        facts, checked = await PREDICTIONS.admit(batch, facts, self._catalogue, now_us=self._clock.now_us())
+        answer = await self._submit_predictions(facts, checked)
+        _count(telemetry.PREDICTIONS, model_id, answer)
+        return answer
+
+    async def prediction(self, model_id: str, prediction_id: str) -> PredictionSeen:
+        """One prediction with its features and labels. Raises `PredictionNotFound`."""
+        return await look_up(self._database, await self._catalogue.facts(model_id), prediction_id)
+
+    async def segments(self, model_id: str) -> Segments:
+        """The segment keys of a model and their values."""
+        found = await self._contexts.segments((await self._catalogue.facts(model_id)).id)
+        return Segments(model_id, [SegmentKey(key, values) for key, values in sorted(found.items())])
+
+    async def drain(self) -> None:
+        """Returns when all that was taken in has been answered."""
+        await self._predictions.drain()
+        await self._labels.drain()
+
+    async def _take_in(
+        self,
+        intake: Intake[Batch, Checked],
+        submit: Callable[[ModelFacts, Checked], Awaitable[Stored]],
+        model_id: str,
+        body: bytes,
+        content_type: str,
+        imported: bool,
+        principal: Principal | None,
+    ) -> Stored:
+        facts = await self._open(model_id)
+        now_us = self._clock.now_us()
+        batch = await intake.read(
+            body, content_type, facts, now_us=now_us, max_rows=self._max_rows, imported=imported
+        )  # fmt: skip
+        if batch.known_at is not None:
+            _may_import(principal, facts, len(batch))
+        if principal is not None:
+            await self._limits.rows(principal, len(batch))
+        facts, checked = await intake.admit(batch, facts, self._catalogue, now_us=now_us)
+        return await submit(facts, checked)
+
+    async def _submit_predictions(self, facts: ModelFacts, checked: CheckedPredictions) -> PredictionsStored:
+        """Segments are looked up before the group forms: a refusal is this request's alone."""
+        if checked.segments:
+            await self._contexts.resolve(facts, checked)
+        return await self._predictions.submit(facts, checked)
+
+    async def _open(self, model_id: str) -> ModelFacts:
+        facts = await self._catalogue.facts(model_id)
+        if facts.archived:
+            raise ModelArchived(f"{model_id} is archived: nothing new is taken in", model_id=model_id)
+        return facts
+
+
+def _may_import(principal: Principal | None, facts: ModelFacts, rows: int) -> None:
+    """An import changes past answers, so it needs a right of its own and leaves a line in the log."""
+    if principal is not None and not principal.may(IMPORT_SCOPE):
+        raise Forbidden(f"an import needs the scope {IMPORT_SCOPE}", scope=IMPORT_SCOPE)
+    log.info("import", model_id=facts.model_id, rows=rows, by=None if principal is None else principal.subject)
+
+
+def _count(counter: Any, model_id: str, answer: PredictionsStored | LabelsStored) -> None:
+    label = telemetry.model_label(model_id)
+    for outcome, rows in (
+        ("accepted", answer.accepted),
+        ("duplicate", answer.duplicates),
+        ("conflict", len(answer.conflicts)),
+    ):
+        if rows:
+            _child(counter, label, outcome).inc(rows)
+
+
+@lru_cache(maxsize=4096)  # looking a child up costs more than adding to it
+def _child(counter: Any, label: str, outcome: str) -> Any:
+    return counter.labels(label, outcome)

@@ -3,6 +3,7 @@
 import hashlib
 
 from app.auth.principal import Principal
+from app.auth.users import normalised
 from app.core.exchange import Exchange
 from app.core.limits import Limit, Limits, headers, refusal
 from app.core.settings import LimitsSettings
@@ -37,7 +38,7 @@ class PrincipalLimits:
     async def login(self, account: str, exchange: Exchange) -> None:
         """One try to log in; refused (503) where it can't be counted."""
         await self._count(self._address, exchange.client, exchange, closed=True)
-        name = hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        name = hashlib.sha256(normalised(account).encode("utf-8", "surrogatepass")).hexdigest()[:32]
         await self._count(self._account, name, exchange, closed=True)
 
     async def _count(self, limit: Limit, key: str, exchange: Exchange, *, closed: bool = False) -> None:

@@ -1,0 +1,117 @@
+"""Who is limited by what, over HTTP."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.auth.limits import PrincipalLimits
+from app.auth.principal import Principal
+from app.core.clock import FrozenClock
+from app.core.limits import TooManyRequests
+from app.core.settings import LimitsSettings, Settings
+from app.db.engine import Database
+from app.main import create_app
+from tests.support.http import Identities, bearer, client_of, running
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: FrozenClock, database: Database) -> AsyncIterator[FastAPI]:
+    limits = LimitsSettings(default="20/minute;6/second", ingest_rows="1000/minute")
+    limited = settings.model_copy(update={"limits": limits})
+    async with running(create_app(limited, clock=clock, database=database)) as started:
+        yield started
+
+
+class TestUsers:
+    async def test_are_limited_by_requests_and_told_so(self, client: httpx.AsyncClient, identities: Identities) -> None:
+        token = bearer(await identities.user("viewer"))
+        answers = [await client.get("/auth/me", headers=token) for _ in range(7)]
+        assert [answer.status_code for answer in answers] == [200] * 6 + [429]
+        first, last = answers[0].headers, answers[-1]
+        assert first["ratelimit-policy"] == '"second";q=6;w=1, "minute";q=20;w=60'
+        assert first["ratelimit"].startswith('"second";r=5;t=1, "minute";r=19;t=')
+        assert (first["x-ratelimit-limit"], first["x-ratelimit-remaining"]) == ("6", "5")
+        assert "retry-after" not in first
+        assert last.json()["type"] == "/problems/too-many-requests"
+        assert last.headers["retry-after"] == "1"
+
+    async def test_each_for_himself_and_over_all_operations(
+        self, client: httpx.AsyncClient, identities: Identities
+    ) -> None:
+        one, other = bearer(await identities.user("viewer")), bearer(await identities.user("viewer"))
+        paths = ["/auth/me", "/models", "/models/none", "/analytics/performance/summary", "/users", "/models"]
+        for path in paths:
+            assert (await client.get(path, headers=one)).status_code != 429
+        assert (await client.get("/auth/me", headers=one)).status_code == 429
+        assert (await client.get("/auth/me", headers=other)).status_code == 200
+
+    async def test_health_documentation_and_files_are_not_limited(
+        self, client: httpx.AsyncClient, identities: Identities
+    ) -> None:
+        for path in ("/system/health", "/system/health/ready", "/openapi.json", "http://test/docs"):
+            answers = [await client.get(path) for _ in range(12)]
+            assert {answer.status_code for answer in answers} == {200}
+            assert "ratelimit" not in answers[0].headers
+
+    async def test_addresses_that_callers_claim_do_not_count(self, client: httpx.AsyncClient) -> None:
+        answers = [
+            await client.post(
+                "/auth/refresh", headers={"X-Forwarded-For": f"10.0.0.{n}", "Forwarded": f"for=10.0.1.{n}"}
+            )
+            for n in range(8)
+        ]
+        assert [answer.status_code for answer in answers[-2:]] == [429, 429]
+
+
+class TestKeys:
+    async def test_are_not_limited_by_requests(self, client: httpx.AsyncClient, identities: Identities) -> None:
+        key = bearer(await identities.key("models:read"))
+        assert {(await client.get("/models", headers=key)).status_code for _ in range(30)} == {200}
+
+    async def test_but_by_rows(self, app: FastAPI) -> None:
+        limits: PrincipalLimits = app.state.services[PrincipalLimits]
+        key = Principal("key:a", "key", frozenset())
+        await limits.rows(key, 900)
+        with pytest.raises(TooManyRequests) as refused:
+            await limits.rows(key, 200)
+        assert int(refused.value.extra_headers["Retry-After"]) >= 1
+        await limits.rows(Principal("key:b", "key", frozenset()), 1000)
+        await limits.rows(Principal("user:1", "user", frozenset()), 10_000)
+
+
+class TestLogIn:
+    async def test_five_tries_a_minute_at_one_account(self, client: httpx.AsyncClient) -> None:
+        form = {"username": "admin@example.com", "password": "wrong"}
+        tries = [(await client.post("/auth/token", data=form)).status_code for _ in range(7)]
+        assert tries == [401] * 5 + [429] * 2
+
+    async def test_also_where_the_case_of_the_address_changes(self, client: httpx.AsyncClient) -> None:
+        names = ["admin@example.com", "Admin@example.com", "ADMIN@example.com", " admin@example.com"] * 2
+        tries = [
+            (await client.post("/auth/token", data={"username": name, "password": "wrong"})).status_code
+            for name in names
+        ]
+        assert tries.count(401) == 5
+
+    async def test_twenty_from_one_address(self, app: FastAPI, client: httpx.AsyncClient) -> None:
+        tries = [
+            (await client.post("/auth/token", data={"username": f"u{n}@example.com", "password": "wrong"})).status_code
+            for n in range(23)
+        ]
+        assert tries == [401] * 20 + [429] * 3
+        elsewhere = httpx.ASGITransport(app=app, client=("198.51.100.1", 1))
+        async with httpx.AsyncClient(transport=elsewhere, base_url="http://test/api/v1") as other:
+            answer = await other.post("/auth/token", data={"username": "u1@example.com", "password": "wrong"})
+        assert answer.status_code == 401
+
+    async def test_is_refused_where_tries_cannot_be_counted(
+        self, settings: Settings, clock: FrozenClock, database: Database
+    ) -> None:
+        nowhere = Settings(_env_file=None, **{**settings.model_dump(), "redis_url": "redis://127.0.0.1:1/0"})
+        app = create_app(nowhere, clock=clock, database=database)
+        async with running(app), client_of(app) as client:
+            form = {"username": "admin@example.com", "password": "a-long-first-password"}
+            assert (await client.post("/auth/token", data=form)).status_code == 503
+            assert (await client.post("/auth/refresh")).status_code == 401

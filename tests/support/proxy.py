@@ -1,0 +1,71 @@
+"""A way to the database that can be frozen or cut, where the server itself goes on."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+
+class Proxy:
+    """Listens on TCP, forwards to the server's unix socket."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._socket = Path(parse_qs(parts.query)["host"][0]) / ".s.PGSQL.5432"
+        self._target = f"{parts.username}@{{address}}{parts.path}"
+        self._open = asyncio.Event()
+        self._open.set()
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """The same database by this way."""
+        return "postgresql://" + self._target.format(address=f"127.0.0.1:{self._port}")
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._forward, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """All connections end and no new one is taken."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def freeze(self) -> None:
+        """Connections stay and nothing comes through."""
+        self._open.clear()
+
+    def thaw(self) -> None:
+        self._open.set()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(str(self._socket))
+        self._writers |= {writer, to_server}
+        with contextlib.suppress(OSError):
+            await asyncio.gather(self._pump(reader, to_server), self._pump(from_server, writer))
+        for end in (writer, to_server):
+            self._writers.discard(end)
+            end.close()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await self._open.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[Proxy]:
+    proxy = Proxy(url)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        proxy.thaw()
+        await proxy.cut()

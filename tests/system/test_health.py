@@ -1,0 +1,176 @@
+"""Health, liveness, readiness: the truth, soon, and cheaply."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from app.core.clock import FrozenClock
+from app.core.edge import Gate
+from app.core.health import Finding, HealthProbe, Status
+from app.core.settings import Settings
+from app.db import migrate
+from app.db.engine import Database
+from app.main import create_app
+from app.system.health import Health
+from tests.support.http import Identities, bearer, client_of, running
+from tests.support.proxy import Proxy, proxied
+
+HEALTH, LIVE, READY = "/system/health", "/system/health/live", "/system/health/ready"
+
+
+class TestReport:
+    async def test_shows_every_component(self, client: httpx.AsyncClient) -> None:
+        answer = await client.get(HEALTH)
+        body = answer.json()
+        assert (answer.status_code, body["status"]) == (200, "healthy")
+        assert {"database", "migrations", "folding"} <= set(body["components"])
+        assert set(body["components"]["database"]) == {"status", "latency_ms"}
+        assert answer.headers["cache-control"] == "no-store"
+
+    async def test_details_are_for_those_we_know(self, client: httpx.AsyncClient, identities: Identities) -> None:
+        token = await identities.user("viewer")
+        known = await client.get(HEALTH, headers=bearer(token))
+        assert known.json()["components"]["migrations"]["detail"].startswith("at ")
+        assert (await client.get(HEALTH, headers=bearer("garbage"))).status_code == 401
+
+    async def test_live_and_ready(self, client: httpx.AsyncClient) -> None:
+        assert (await client.get(LIVE)).json() == {"status": "alive"}
+        assert (await client.get(READY)).json() == {"status": "ready"}
+
+
+class TestStatus:
+    @pytest.mark.parametrize(
+        ("critical", "other", "status", "code"),
+        [
+            (Status.HEALTHY, Status.HEALTHY, "healthy", 200),
+            (Status.HEALTHY, Status.UNHEALTHY, "degraded", 200),
+            (Status.DEGRADED, Status.HEALTHY, "degraded", 200),
+            (Status.UNHEALTHY, Status.HEALTHY, "unhealthy", 503),
+        ],
+    )
+    async def test_is_the_worst_that_matters(self, critical: Status, other: Status, status: str, code: int) -> None:
+        health = Health(Gate())
+        await health.ask(HealthProbe("a", saying(critical), critical=True))
+        await health.ask(HealthProbe("b", saying(other)))
+        report = health.report(details=False)
+        assert (report.status, health.status()) == (code, status)
+
+    async def test_a_probe_that_hangs_or_fails_is_unhealthy(self) -> None:
+        async def hangs() -> Finding:
+            await asyncio.sleep(60)
+            return Finding(Status.HEALTHY)
+
+        async def fails() -> Finding:
+            raise RuntimeError("password=hunter2")
+
+        health = Health(Gate())
+        begun = time.monotonic()
+        slow = await health.ask(HealthProbe("slow", hangs, timeout_s=0.05))
+        assert time.monotonic() - begun < 0.5
+        broken = await health.ask(HealthProbe("broken", fails))
+        assert (slow.status, broken.status) == (Status.UNHEALTHY, Status.UNHEALTHY)
+        assert broken.detail == "RuntimeError"
+
+    async def test_nothing_heard_is_unhealthy(self) -> None:
+        assert Health(Gate()).status() is Status.UNHEALTHY
+
+
+class TestFaults:
+    """Measured from the fault, and from its repair, to the answer that says so."""
+
+    @pytest.fixture
+    async def proxy(self, database_url: str) -> AsyncIterator[Proxy]:
+        async with proxied(database_url) as made:
+            yield made
+
+    @pytest.mark.parametrize("fault", ["frozen", "cut"])
+    async def test_readiness_tells_within_three_seconds_and_recovers_within_five(
+        self, settings: Settings, clock: FrozenClock, proxy: Proxy, fault: str
+    ) -> None:
+        async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
+            assert (await client.get(READY)).status_code == 200
+            alive = asyncio.create_task(_watch_liveness(client))
+            if fault == "frozen":
+                proxy.freeze()
+            else:
+                await proxy.cut()
+            assert await _until(client, READY, 503) < 3
+            assert (await client.get(HEALTH)).json()["components"]["database"]["status"] == "unhealthy"
+            if fault == "frozen":
+                proxy.thaw()
+            else:
+                await proxy.start()
+            assert await _until(client, READY, 200) < 5
+            alive.cancel()
+            assert not alive.done() or alive.exception() is None
+
+    async def test_starts_without_a_database_and_is_ready_when_it_comes(
+        self, settings: Settings, clock: FrozenClock, proxy: Proxy
+    ) -> None:
+        await proxy.cut()
+        async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
+            assert (await client.get(LIVE)).status_code == 200
+            assert (await client.get(READY)).json() == {"status": "starting"}
+            refused = await client.get("/auth/me")
+            assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
+            await proxy.start()
+            assert await _until(client, READY, 200) < 5
+            assert (await client.get("/auth/me")).status_code == 401
+
+    async def test_waits_for_the_migrations(self, settings: Settings, clock: FrozenClock, database: Database) -> None:
+        async with database.connection() as connection:
+            await connection.execute("update alembic_version set version_num = '0001_auth'")
+            app = create_app(settings, clock=clock, database=database)
+            async with running(app), client_of(app) as client:
+                assert (await client.get(READY)).json() == {"status": "starting"}
+                assert (await client.get(HEALTH)).json()["components"]["migrations"]["status"] == "unhealthy"
+                await connection.execute("update alembic_version set version_num = $1", migrate.newest())
+                assert await _until(client, READY, 200) < 5
+
+    async def test_code_older_than_the_schema_goes_on(
+        self, settings: Settings, clock: FrozenClock, database: Database
+    ) -> None:
+        async with database.connection() as connection:
+            await connection.execute("update alembic_version set version_num = '9999_newer'")
+        async with running(create_app(settings, clock=clock, database=database)) as app, client_of(app) as client:
+            assert (await client.get(READY)).status_code == 200
+            assert (await client.get(HEALTH)).json()["status"] == "degraded"
+
+
+class TestDrain:
+    async def test_readiness_says_so_while_requests_go_on(self, app: FastAPI, client: httpx.AsyncClient) -> None:
+        app.state.gate.drain()
+        answer = await client.get(READY)
+        assert (answer.status_code, answer.json()) == (503, {"status": "draining"})
+        assert (await client.get("/auth/me")).status_code == 401
+        assert (await client.get(LIVE)).status_code == 200
+
+
+def saying(status: Status) -> Callable[[], Awaitable[Finding]]:
+    async def check() -> Finding:
+        return Finding(status)
+
+    return check
+
+
+def at(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(update={"database": settings.database.model_copy(update={"url": SecretStr(url)})})
+
+
+async def _until(client: httpx.AsyncClient, path: str, status: int) -> float:
+    begun = time.monotonic()
+    while (await client.get(path)).status_code != status:
+        assert time.monotonic() - begun < 15
+        await asyncio.sleep(0.02)
+    return time.monotonic() - begun
+
+
+async def _watch_liveness(client: httpx.AsyncClient) -> None:
+    while True:
+        assert (await client.get(LIVE)).status_code == 200
+        await asyncio.sleep(0.05)

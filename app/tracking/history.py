@@ -38,12 +38,13 @@ class Change:
 
 
 def enter(
-    history: list[Line], actual: float, known_at: int, *, correction: bool, row: int
+    history: list[Line], actual: float, known_at: int, *, correction: bool, replay: bool, row: int
 ) -> tuple[Verdict, Change | None]:
     """Puts a label into the history (in place), or says why not.
 
     The value that counts, said again, is a duplicate; another value is a conflict, unless it is said to be a
-    correction. A correction that repeats the value before its place in the history says nothing new either.
+    correction. A correction that repeats the value before it is a duplicate too. In a `replay` (an import) it still
+    gets its line, which counts nothing: an older correction that comes later must not hide it.
     """
     if not history:
         history.append(Line(0, actual, known_at, fresh=True, row=row))
@@ -54,11 +55,12 @@ def enter(
     while place and history[place - 1].known_at > known_at:
         place -= 1
     before = history[place - 1].actual if place else None
-    if actual in (before, None if place else history[0].actual):
+    told = replay and any(line.known_at == known_at and line.actual == actual for line in history)
+    if told or (before == actual and not replay):
         return Verdict.DUPLICATE, None
     revision = 1 + max(line.revision for line in history)
     history.insert(place, Line(revision, actual, known_at, before, fresh=True, row=row))
-    return Verdict.CORRECTED, _follow(history, place + 1, actual)
+    return (Verdict.DUPLICATE if before == actual else Verdict.CORRECTED), _follow(history, place + 1, actual)
 
 
 def _follow(history: list[Line], place: int, value: float) -> Change | None:

@@ -202,13 +202,14 @@ class _Entries:
         at = self._at[group.of]
         rows = np.flatnonzero(at >= 0)
         corrections = np.zeros(len(group), np.bool_) if batch.correction is None else batch.correction
+        replay = batch.known_at is not None
         said: dict[int, list[Line]] = {}
         columns = (rows, at[rows], batch.actual[rows], self._known[rows], corrections[rows])
         for row, which, actual, known, correction in zip(*(column.tolist() for column in columns), strict=True):
             past = said.get(which)
             if past is None:
                 past = said[which] = _past(history.get(places[which], []))
-            verdict[row], change = enter(past, actual, known, correction=correction, row=row)
+            verdict[row], change = enter(past, actual, known, correction=correction, replay=replay, row=row)
             if change is not None:
                 self._changes.append((which, change))
         self._lines = [(which, line) for which, lines in said.items() for line in lines if line.fresh]
@@ -332,7 +333,8 @@ def _let_wait(
             said[key] = [] if before is None else [Line(0, before.actual, from_datetime(before.known_at))]
         known = arrival.us if batch.known_at is None else int(batch.known_at[row])
         correction = batch.correction is not None and bool(batch.correction[row])
-        verdict[row], _ = enter(said[key], float(batch.actual[row]), known, correction=correction, row=row)
+        actual, replay = float(batch.actual[row]), batch.known_at is not None
+        verdict[row], _ = enter(said[key], actual, known, correction=correction, replay=replay, row=row)
         if said[key][-1].fresh:
             touched[key] = said[key][-1].row
     return [

@@ -13,6 +13,7 @@ import msgspec
 
 from app.analytics.errors import StreamsExhausted
 from app.core.errors import Unavailable
+from app.core.leaving import told_of_the_end
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
 
@@ -52,17 +53,26 @@ class Feed:
         self._followers: set[Follower] = set()
         self._names: dict[int, str] = {}
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.listening = asyncio.Event()  # from here on nothing is missed
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listens until told to stop, then ends every stream; a lost database is waited for."""
-        while not stop.is_set():
-            try:
-                await self._listen(stop)
-            except Unavailable:
-                logger.info("no database to listen to; streams are silent until it is back")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), RECONNECT_S)
+        self._loop = asyncio.get_running_loop()
+        with told_of_the_end(self.leave):
+            while not stop.is_set():
+                try:
+                    await self._listen(stop)
+                except Unavailable:
+                    logger.info("no database to listen to; streams are silent until it is back")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RECONNECT_S)
         self.close()
+
+    def leave(self) -> None:
+        """`close`, from any thread or signal handler."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.close)
 
     def close(self) -> None:
         """Ends every stream, and every one that still comes."""
@@ -112,6 +122,7 @@ class Feed:
         connection = await self._database.listen(CHANNEL, self._heard)
         for model_no in self._names:  # what was said before we listened is not known
             self._heard(str(model_no))
+        self.listening.set()
         connection.add_termination_listener(lambda _: lost.set())
         waits = [asyncio.create_task(event.wait()) for event in (stop, lost)]
         try:

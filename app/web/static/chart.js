@@ -79,7 +79,7 @@ function countPlot(host) {
   const bar = (name) => ({ paths: bars, width: 0, fill: colour(name), points: { show: false } });
   return new uPlot({
     ...frame(host, { y: { range: (_, __, top) => [0, Math.max(1, top)] } }),
-    padding: [8, 8, 7, 0],
+    padding: [8, 22, 7, 0],
     axes: [{ ...timeAxis(), show: false }, { ...axis(), size: 58, space: 28, values: (_, ticks) => ticks.map((t) => compact(t)) }],
     series: [{}, bar("count"), bar("counted")],
     hooks: { setCursor: [(u) => read(u.cursor.idx)] },
@@ -91,7 +91,7 @@ function frame(host, scales) {
     ...sizeOf(host),
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     scales: { x: { time: true }, ...scales },
-    padding: [8, 8, 0, 0],
+    padding: [8, 22, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: "assay" }, y: false, points: { show: false } },
   };
@@ -116,7 +116,7 @@ function timeTicks(_, ticks, __, ___, step) {
 // The scale follows the points that rest on much; a lone bucket of three labels may leave the frame with its band.
 function yRange() {
   const { labelled, value, low, high, interval, percent } = series;
-  const enough = Math.max(...labelled) * 0.1;
+  const enough = Math.max(...labelled) * 0.25;
   const strong = value.map((v, i) => i).filter((i) => value[i] !== null && labelled[i] >= enough);
   if (!strong.length) return [0, 1];
   let floor = Math.min(...strong.map((i) => low[i] ?? value[i]));
@@ -148,6 +148,7 @@ function markers(u) {
   const [from, to] = u.series[0].idxs ?? [0, series.x.length - 1];
   const room = u.bbox.width / Math.max(1, to - from) / devicePixelRatio;
   u.ctx.save();
+  u.ctx.setLineDash([]);
   u.ctx.lineWidth = 1.25 * devicePixelRatio;
   u.ctx.strokeStyle = colour("accent");
   for (let i = from; i <= to; i += 1) {

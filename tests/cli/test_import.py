@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from app.cli import cli
 from app.cli.importing.journal import SUFFIX
 from tests.cli.running import EMAIL, PASSWORD, Running
+from tests.support.room import room
 
 N = 3000
 SCOPES = ["models:read", "predictions:write", "labels:write", "data:import"]
@@ -54,14 +55,14 @@ class Tracker:
 
 
 @pytest.fixture(scope="module")
-def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracker]:
+def tracker() -> Iterator[Tracker]:
     settings = {
         "ASSAY_ADMIN_EMAIL": EMAIL,
         "ASSAY_ADMIN_PASSWORD": PASSWORD,
         "ASSAY_LIMITS__ENABLED": "false",
         "ASSAY_LOG__LEVEL": "warning",
     }
-    with Running(tmp_path_factory.mktemp("import"), "serve", **settings) as running:
+    with room() as folder, Running(folder, "serve", **settings) as running:
         running.wait_until_ready()
         tracker = Tracker(running)
         yield tracker

@@ -10,8 +10,8 @@ from tests.cli.running import EMAIL, Running, alive, completed
 
 
 class TestRun:
-    def test_starts_from_nothing_says_how_to_go_on_and_ends_clean(self, tmp_path: Path) -> None:
-        with Running(tmp_path, "run", "--no-demo") as command:
+    def test_starts_from_nothing_says_how_to_go_on_and_ends_clean(self, folder: Path) -> None:
+        with Running(folder, "run", "--no-demo") as command:
             command.wait_until_ready()
             command.wait_for(lambda: "Ctrl-C ends it" in command.output())
             said = command.output()
@@ -25,7 +25,7 @@ class TestRun:
             form = {"username": EMAIL, "password": password[1]}
             assert httpx.post(f"{command.url}/api/v1/auth/token", data=form).status_code == 200
 
-            again = completed(tmp_path, "run", "--no-demo", ASSAY_PORT=str(command.port))
+            again = completed(folder, "run", "--no-demo", ASSAY_PORT=str(command.port))
             assert again.returncode == 1
             assert f"port {command.port}: Address already in use" in again.stderr
             assert "Traceback" not in again.stderr
@@ -36,7 +36,7 @@ class TestRun:
             assert not alive(postmaster)
             assert "Traceback" not in command.output()
 
-        with Running(tmp_path, "run", "--no-demo") as second:
+        with Running(folder, "run", "--no-demo") as second:
             second.wait_until_ready()
             second.wait_for(lambda: "Ctrl-C ends it" in second.output())
             assert "shown this once" not in second.output()
@@ -45,8 +45,8 @@ class TestRun:
             assert second.process.wait(30) == 0
             assert not alive(postmaster)
 
-    def test_a_signal_while_it_starts_leaves_no_database_behind(self, tmp_path: Path) -> None:
-        with Running(tmp_path, "run", "--no-demo") as command:
+    def test_a_signal_while_it_starts_leaves_no_database_behind(self, folder: Path) -> None:
+        with Running(folder, "run", "--no-demo") as command:
             pid_file = command.data / "postgres/postmaster.pid"
             command.wait_for(lambda: pid_file.exists() and len(pid_file.read_text().splitlines()) > 1)
             postmaster = command.postmaster()

@@ -30,8 +30,8 @@ def processor_seconds(pid: int) -> float:
 
 
 class TestServe:
-    def test_one_process_is_ready_soon_and_stays_small(self, tmp_path: Path, database_url: str) -> None:
-        with Running(tmp_path, "serve", "--no-migrate", ASSAY_DATABASE__URL=database_url) as command:
+    def test_one_process_is_ready_soon_and_stays_small(self, folder: Path, database_url: str) -> None:
+        with Running(folder, "serve", "--no-migrate", ASSAY_DATABASE__URL=database_url) as command:
             command.wait_until_ready()
             # The target is ready in 4 s on a quiet machine; on a busy one only its own share of the time can be judged.
             assert processor_seconds(command.process.pid) < 4
@@ -41,8 +41,8 @@ class TestServe:
             assert not (command.data / "postgres").exists()
             assert command.end() == 0
 
-    def test_several_workers_answer_without_a_stall(self, tmp_path: Path, database_url: str) -> None:
-        with Running(tmp_path, "serve", "--workers", "2", ASSAY_DATABASE__URL=database_url) as command:
+    def test_several_workers_answer_without_a_stall(self, folder: Path, database_url: str) -> None:
+        with Running(folder, "serve", "--workers", "2", ASSAY_DATABASE__URL=database_url) as command:
             command.wait_until_ready()
             command.wait_for(lambda: f"Assay answers on {command.url}" in command.output())
             assert len(workers(command.process.pid)) == 2
@@ -68,8 +68,8 @@ class TestServe:
 
 
 class TestMigrate:
-    def test_brings_an_embedded_database_up_to_date_and_ends_it(self, tmp_path: Path) -> None:
-        done = completed(tmp_path, "migrate")
+    def test_brings_an_embedded_database_up_to_date_and_ends_it(self, folder: Path) -> None:
+        done = completed(folder, "migrate")
         assert done.returncode == 0, done.stderr
         assert "the schema is at revision" in done.stderr
-        assert not (tmp_path / "data/postgres/postmaster.pid").exists()
+        assert not (folder / "data/postgres/postmaster.pid").exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.room import room
 from tests.support.served import EMAIL, PASSWORD, ServedProduct
 from tests.support.tools import need
 
@@ -26,12 +27,13 @@ assay() { "$PYTHON" -m app.cli "$@"; }
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedProduct]:
-    product = ServedProduct(tmp_path)
-    product.start()
-    product.wait_until_ready()
-    yield product
-    product.stop()
+def served() -> Iterator[ServedProduct]:
+    with room() as folder:
+        product = ServedProduct(folder)
+        product.start()
+        product.wait_until_ready()
+        yield product
+        product.stop()
 
 
 def script(port: int) -> str:

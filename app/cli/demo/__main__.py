@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +18,14 @@ from app.cli.client import Client, Refused, Unreachable
 from app.cli.console import attached, fail, note, notes
 from app.cli.demo import state as states
 from app.cli.demo.fit import scores
-from app.cli.demo.flights import Flights, FlightsMissingError, load
+from app.cli.demo.flights import TRAINED_UNTIL, Flights, FlightsMissingError, load
 from app.cli.demo.options import MODEL_ID, SPEED, Speed
 from app.cli.demo.replay import Sent, Traffic, replay
 from app.cli.demo.setup import make_key, set_up
 from app.cli.demo.state import State
 from app.cli.stopping import in_order
-from app.core.clock import DAY, SystemClock, from_datetime, to_datetime
+from app.core.clock import DAY, SystemClock, to_datetime
 
-TRAINED_UNTIL = from_datetime(datetime(2013, 3, 1, 5, tzinfo=UTC))  # midnight in New York
 CHALLENGER_SHARE = 0.2  # enough labels a day for the second version's interval to be worth drawing
 LINE_EVERY_S = 10.0  # where nobody watches
 NICE = 5  # the server goes first

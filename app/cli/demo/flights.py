@@ -25,6 +25,7 @@ TAXI_MIN = 20  # gate to runway at New York; the records give minutes in the air
 RECENT = 2 * HOUR  # window of the departures that tell how the airport does now
 WEATHER = ("temp", "humid", "wind_speed", "precip", "pressure", "visib")
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+TRAINED_UNTIL = from_datetime(datetime(2013, 3, 1, 5, tzinfo=UTC))  # midnight in New York
 NEVER = -1  # landed_at of a flight that was cancelled or diverted
 
 CATEGORIES = ("carrier", "origin", "weekday")

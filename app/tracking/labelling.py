@@ -94,7 +94,8 @@ class LabelStore:
             arrival = await arrivals.arrive(connection, self._clock)
             joined = await self._find(connection, group, arrival, verdict, waits)
             if len(joined.row):
-                entries = _Entries(group, joined, _known(group, joined, arrival), arrival)
+                known = await self._known(connection, group, joined, arrival)
+                entries = _Entries(group, joined, known, arrival)
                 if read:
                     history = await labels.history(connection, joined.place.tolist())
                     await beside(len(group), partial(entries.enter, history, verdict))
@@ -123,6 +124,15 @@ class LabelStore:
             return joined
         late = await self._wait(connection, group, arrival, asked, verdict, waits)
         return _together(joined, late)
+
+    async def _known(self, connection: Any, group: Group, joined: Joined, arrival: Arrival) -> NDArray[np.int64]:
+        """By row: when the label became known; in an import no earlier than its prediction was."""
+        if group.batch.known_at is None:
+            return np.full(len(group), arrival.us, np.int64)
+        there = np.full(len(group.names), np.iinfo(np.int64).min)
+        there[joined.row] = await labels.predictions_known_at(connection, joined)
+        known: NDArray[np.int64] = np.maximum(group.batch.known_at, there[group.of])
+        return known
 
     async def _wait(
         self,
@@ -304,16 +314,6 @@ def _past_retention(group: Group, arrival: Arrival) -> NDArray[np.bool_]:
     oldest = arrival.us - group.facts.retention_days * DAY
     past: NDArray[np.bool_] = group.batch.event_at[group.first] < oldest
     return past
-
-
-def _known(group: Group, joined: Joined, arrival: Arrival) -> NDArray[np.int64]:
-    """By row: when the label became known; in an import no earlier than its prediction was made."""
-    if group.batch.known_at is None:
-        return np.full(len(group), arrival.us, np.int64)
-    made = np.full(len(group.names), np.iinfo(np.int64).min)
-    made[joined.row] = joined.predicted_at
-    known: NDArray[np.int64] = np.maximum(group.batch.known_at, made[group.of])
-    return known
 
 
 def _let_wait(

@@ -1,5 +1,6 @@
 """The product's semantics again, as slowly and plainly as can be: lists of rows, scikit-learn for every figure."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +92,9 @@ def _decisions(predicted: list[Any], actual: list[Any], classes: tuple[str, ...]
         "f1_macro": sk.f1_score(actual, predicted, zero_division=0, average="macro"),
     }
     if len(set(actual)) > 1:
-        answer["balanced_accuracy"] = sk.balanced_accuracy_score(actual, predicted)
+        with warnings.catch_warnings():  # scikit-learn warns of predicted classes that never came true; they count
+            warnings.simplefilter("ignore", UserWarning)
+            answer["balanced_accuracy"] = sk.balanced_accuracy_score(actual, predicted)
         answer["kappa"] = sk.cohen_kappa_score(actual, predicted)
         if len(set(predicted)) > 1:
             answer["mcc"] = sk.matthews_corrcoef(actual, predicted)

@@ -9,8 +9,9 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.clock import to_datetime
+from app.core.clock import from_datetime, to_datetime
 from app.tracking import wire
+from app.tracking.arrival import ROW_BITS
 from app.tracking.repository.predictions import KeyTaken, once
 
 COLUMNS = (
@@ -56,6 +57,9 @@ _REPLACE = """
 update label l set replaces = s.replaces
 from unnest($1::int8[], $2::int2[], $3::float8[]) s (place, revision, replaces)
 where l.place = s.place and l.revision = s.revision
+"""
+_KNOWN_TOGETHER = """
+select block_id, known_from from block where block_id = any($1::int8[]) and known_from = known_to
 """
 _OF_PLACE = """
 select actual, replaces, event_at, arrived_at, known_at, revision from label where place = $1
@@ -155,6 +159,14 @@ async def append(connection: Any, model_no: int, lines: Lines) -> None:
         await connection.copy_to_table("label", source=once(stream), columns=COLUMNS, format="binary")
     except asyncpg.UniqueViolationError:
         raise KeyTaken from None
+
+
+async def predictions_known_at(connection: Any, joined: Joined) -> NDArray[np.int64]:
+    """When the predictions became known (us): with their block, or, where its rows say so themselves, when made."""
+    blocks, of = np.unique(joined.place >> ROW_BITS, return_inverse=True)
+    known = dict(await connection.fetch(_KNOWN_TOGETHER, blocks.tolist()))
+    together = np.array([from_datetime(known[block]) if block in known else -1 for block in blocks.tolist()], np.int64)
+    return np.where(together[of] >= 0, together[of], joined.predicted_at)
 
 
 async def history(connection: Any, places: Sequence[int]) -> dict[int, list[tuple[int, float, datetime]]]:

@@ -32,11 +32,13 @@ def read_stream(body: bytes, terms: Terms, origin: Origin) -> pa.RecordBatch:
         terms.size(sum(batch.num_rows for batch in batches), origin)
         batch = batches[0] if len(batches) == 1 else _joined(batches)
         batch.validate()
+        for field in batch.schema:
+            _spell(field)
         for column in batch.columns:
             if _has_views(column.type):
                 _refuse_amplified(column)
         batch.validate(full=True)
-    except (pa.ArrowException, OSError, struct.error) as error:
+    except (pa.ArrowException, OSError, struct.error, UnicodeDecodeError) as error:
         raise MalformedBody("The body is not a valid Arrow IPC stream.") from error
     return batch
 
@@ -90,6 +92,14 @@ def _field(metadata: bytes, table: int, number: int) -> int | None:
     return table + offset if offset else None
 
 
+def _spell(field: pa.Field) -> str:
+    """The name, and so those of a struct's members; raises UnicodeDecodeError where one is not UTF-8."""
+    if types.is_struct(field.type):
+        for member in field.type:
+            _spell(member)
+    return str(field.name)
+
+
 def _has_views(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
         return _has_views(kind.value_type)
@@ -107,7 +117,7 @@ def _refuse_amplified(column: pa.Array) -> None:
         for number in range(kind.num_fields):
             _refuse_amplified(column.field(number))
     elif types.is_string_view(kind) or types.is_binary_view(kind):
-        words = np.frombuffer(column.buffers()[1], np.int32)
-        lengths = words[_VIEW_WORDS * column.offset :: _VIEW_WORDS][: len(column)]
+        words = np.frombuffer(column.buffers()[1], np.int32, _VIEW_WORDS * (column.offset + len(column)))
+        lengths = words[_VIEW_WORDS * column.offset :: _VIEW_WORDS]
         if lengths.sum(dtype=np.int64) > MAX_TEXT:
             raise MalformedBody("The stream's views stand for more text than a request may hold.")

@@ -98,7 +98,7 @@ def labels(read: Read, reader: Reader, facts: ModelFacts) -> LabelBatch:
     correction = fields.get("correction")
     return LabelBatch(
         ids=reader.texts(fields["prediction_id"], ("prediction_id",), required=True),
-        actual=_actual(fields["actual"], reader, facts),
+        actual=_actual(fields.get("actual", [None] * columns.n), reader, facts),
         event_at=times,
         correction=None if correction is None else reader.flags(correction, ("correction",)),
         known_at=times if terms.imported else None,

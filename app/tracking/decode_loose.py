@@ -138,8 +138,6 @@ def _read(
 ) -> Read:
     named = [name for name in ID_NAMES if name in fields]
     fields["prediction_id"] = _one_id([fields.pop(name) for name in named], n, reader)
-    if origin.noun == "labels":
-        fields.setdefault("actual", [None] * n)
     columns = Columns(
         n,
         fields,

@@ -58,7 +58,7 @@ class Reader:
     def texts(self, values: Values, path: Path, *, required: bool = False) -> Text:
         """Missing ones are empty."""
         if not self.typed:
-            values = self._encodable(self._only(_TEXT, values, path), path)
+            values = self._only(_TEXT, values, path)
         if required:
             self.required(values, path)
         return text([value or "" for value in values] if None in values else values)
@@ -119,13 +119,17 @@ class Reader:
         return _KINDS.get(type(value))
 
     def _only(self, allowed: frozenset[type], values: Values, path: Path) -> Values:
-        """The values with None in place of those of another type."""
-        if set(map(type, values)) <= allowed | _ABSENT:
-            return values
-        kept = [value if type(value) in allowed else None for value in values]
-        wrong = (row for row, value in enumerate(values) if value is not None and kept[row] is None)
-        self.findings.rows(wrong, path, "wrong_type", f"must be {_WANTED[allowed]}")
-        return kept
+        """The values with None in place of those of another type, and of texts that are none."""
+        good = allowed | _ABSENT
+        if not set(map(type, values)) <= good:
+            wrong = (row for row, value in enumerate(values) if type(value) not in good)
+            self.findings.rows(wrong, path, "wrong_type", f"must be {_WANTED[allowed]}")
+            values = [value if type(value) in allowed else None for value in values]
+        if self.broken is not None and str in allowed:  # only Python's own reader lets half characters through
+            halves = {row for row, value in enumerate(values) if isinstance(value, str) and not is_unicode(value)}
+            self.findings.rows(sorted(halves), path, "surrogate", "holds half of a surrogate pair")
+            values = [None if row in halves else value for row, value in enumerate(values)]
+        return values
 
     def required(self, values: Values, path: Path) -> None:
         """A value that was wrong has been reported as that."""
@@ -133,11 +137,6 @@ class Reader:
             wrong = {finding.row for finding in self.findings if finding.path == path}
             rows = (row for row, value in enumerate(values) if value is None and row not in wrong)
             self.findings.rows(rows, path, "missing", f"{path[-1]} is required")
-
-    def _encodable(self, values: Values, path: Path) -> Values:
-        odd = {row for row, value in enumerate(values) if value is not None and not is_unicode(value)}
-        self.findings.rows(sorted(odd), path, "surrogate", "holds half of a surrogate pair")
-        return ["?" if row in odd else value for row, value in enumerate(values)] if odd else values
 
 
 def is_unicode(value: str) -> bool:

@@ -124,6 +124,7 @@ from (
     cross join lateral (
         select * from rollup r where r.model_no = m.model_no and r.version_no = m.version_no
             and r.segment_no = 0 and r.grain = p.grain and r.cohort >= p.low and r.cohort < p.high
+        offset 0 -- else the planner may pull it up and read every cohort of every model, to filter them afterwards
     ) r
 ) found
 """

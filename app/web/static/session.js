@@ -18,9 +18,9 @@ export async function signIn(username, password) {
 }
 
 export async function signOut() {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  token = null;
-  await fetch(`${API}/logout`, { method: "POST", headers });
+  const headers = { Authorization: `Bearer ${token}` };
+  forget(); // first: a reload right now must not sign in again
+  await fetch(`${API}/logout`, { method: "POST", headers, keepalive: true });
 }
 
 /** A token that is good for at least a few seconds; throws SignedOut when only a new sign-in helps. */

@@ -7,9 +7,10 @@ from app.auth import endpoints as auth
 from app.lifecycle import endpoints as lifecycle
 from app.models import endpoints as models
 from app.system import endpoints as system
+from app.tracking import endpoints as tracking
 
 PREFIX = "/api/v1"
 
 router = APIRouter(prefix=PREFIX)
-for slice_ in (system, auth, models, lifecycle, analytics):
+for slice_ in (system, auth, models, tracking, lifecycle, analytics):
     router.include_router(slice_.router)

@@ -41,7 +41,11 @@ from app.system.health import Health
 from app.system.life import Life, Looping
 from app.system.probes import SchemaState, own_probes
 from app.system.repository import DatabaseWatch
+from app.tracking.features import Features
+from app.tracking.fold import Folder
 from app.tracking.reading import Reading
+from app.tracking.service import TrackingService
+from app.tracking.upkeep import Upkeep
 from app.web import endpoints as web
 from app.web.assets import PREFIX, Assets
 
@@ -75,21 +79,32 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
 def services(settings: Settings, database: Database, clock: Clock) -> dict[type, Any]:
     """Every service, built once, filed by its type. Those with `run` work in the background (`Looping`), those with
     `health_probes` have a say in health (`Probed`)."""
+    identity = _filed(*_identity(settings, database, clock))
     catalogue = Catalogue(database, settings.retention.days)
+    folder = Folder(database, clock, interval_s=settings.tracking.fold_interval_s)
     reading = Reading(database, clock)
     curves = Curves(reading, clock)
     analytics = Analytics(catalogue, reading, curves, clock)
-    built = (
+    return identity | _filed(
         settings,
-        *_identity(settings, database, clock),
         catalogue,
-        reading,
         ModelService(database, clock, catalogue),
+        TrackingService(database, clock, catalogue, identity[PrincipalLimits], settings.tracking, stored=folder.wake),
+        *((folder, *_keepers(database, clock, catalogue)) if settings.tracking.fold else ()),
+        reading,
         LifecycleService(database, clock, catalogue, reading),
         analytics,
         Boards(analytics, reading, curves, clock),
         Feed(database, catalogue),
     )
+
+
+def _keepers(database: Database, clock: Clock, catalogue: Catalogue) -> tuple[Any, ...]:
+    """What keeps the rollups beside the folder."""
+    return Features(database, clock, catalogue), Upkeep(database, clock, catalogue)
+
+
+def _filed(*built: Any) -> dict[type, Any]:
     return {type(service): service for service in built}
 
 

@@ -225,4 +225,4 @@ class TestRandomStreams:
             compared += await stream.compare(
                 moment, stream.draw.choice(["hour", "day"]), True, {}, stream.draw.sample(every, 3)
             )
-        assert compared > 100
+        assert compared > 20

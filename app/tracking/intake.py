@@ -21,7 +21,7 @@ Batch = TypeVar("Batch", PredictionBatch, LabelBatch)
 Checked = TypeVar("Checked", CheckedPredictions, CheckedLabels)
 
 # About 1,000 rows of ten features as JSON, which take 2 ms; as Arrow it would be 3,000, in half of that.
-LOOP_BYTES = 250_000
+LOOP_BYTES = 300_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from app.db.embedded import EmbeddedServer
 from app.db.engine import Database
 from app.main import create_app
 from tests.support.http import Identities, bearer, client_of, running
+from tests.support.room import room
 from tests.support.times import NOON
 
 # Nothing here must survive a crash; the fault tests start servers of their own, with everything on.
@@ -42,6 +43,13 @@ def server() -> Iterator[EmbeddedServer]:
         embedded.start()
         yield embedded
         embedded.stop()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where an embedded database of the test's own may live."""
+    with room() as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -127,6 +127,7 @@ class EmbeddedServer:
             self._wait_until_gone(pid)
         if self._keeper is not None:
             self._keeper.join(timeout=5)
+        shutil.rmtree(self._sockets, ignore_errors=True)
         self._lock.close()
         self._lock = None
 

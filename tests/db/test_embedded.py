@@ -14,8 +14,8 @@ SMALL = {"shared_buffers": "32MB"}
 
 
 @pytest.fixture
-def own(tmp_path: Path):
-    embedded = EmbeddedServer(tmp_path / "data", parameters=SMALL)
+def own(folder: Path):
+    embedded = EmbeddedServer(folder / "data", parameters=SMALL)
     embedded.start()
     yield embedded
     embedded.stop()
@@ -44,8 +44,8 @@ class TestEmbeddedServer:
         for name in ("fsync", "full_page_writes", "synchronous_commit", "data_checksums"):
             assert await ask(own, f"show {name}") == "on"
 
-    async def test_a_second_process_on_the_same_directory_attaches(self, own: EmbeddedServer, tmp_path: Path) -> None:
-        second = EmbeddedServer(tmp_path / "data", parameters=SMALL)
+    async def test_a_second_process_on_the_same_directory_attaches(self, own: EmbeddedServer, folder: Path) -> None:
+        second = EmbeddedServer(folder / "data", parameters=SMALL)
         second.start()
         assert own.owned
         assert not second.owned
@@ -53,21 +53,21 @@ class TestEmbeddedServer:
         second.stop()
         assert await ask(own, "select 1") == 1
 
-    async def test_is_started_again_after_kill_9(self, own: EmbeddedServer, tmp_path: Path) -> None:
-        pid = int((tmp_path / "data/postgres/postmaster.pid").read_text().splitlines()[0])
+    async def test_is_started_again_after_kill_9(self, own: EmbeddedServer, folder: Path) -> None:
+        pid = int((folder / "data/postgres/postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGKILL)
         assert await ask_until_answered(own, "select 1", seconds=10) == 1
 
-    async def test_starts_again_on_its_data(self, tmp_path: Path) -> None:
-        first = EmbeddedServer(tmp_path / "data", parameters=SMALL)
+    async def test_starts_again_on_its_data(self, folder: Path) -> None:
+        first = EmbeddedServer(folder / "data", parameters=SMALL)
         first.start()
         await ask(first, "create table kept (n int)")
         first.stop()
-        again = EmbeddedServer(tmp_path / "data", parameters=SMALL)
+        again = EmbeddedServer(folder / "data", parameters=SMALL)
         again.start()
         assert await ask(again, "select count(*) from kept") == 0
         again.stop()
 
-    def test_runs_as_nobody_special_when_started_by_root(self, own: EmbeddedServer, tmp_path: Path) -> None:
-        pid = int((tmp_path / "data/postgres/postmaster.pid").read_text().splitlines()[0])
+    def test_runs_as_nobody_special_when_started_by_root(self, own: EmbeddedServer, folder: Path) -> None:
+        pid = int((folder / "data/postgres/postmaster.pid").read_text().splitlines()[0])
         assert Path(f"/proc/{pid}").stat().st_uid != 0

@@ -41,11 +41,11 @@ class TestKill9:
         ids=["smoke", "long"],
     )
     async def test_acknowledged_means_present_exactly_once(
-        self, tmp_path: Path, database_kills: int, server_kills: int
+        self, folder: Path, database_kills: int, server_kills: int
     ) -> None:
         seed = random.randrange(2**32)
         draw = random.Random(seed)
-        product = ServedProduct(tmp_path)
+        product = ServedProduct(folder)
         product.start()
         product.wait_until_ready()
         notes = Notes()

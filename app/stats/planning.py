@@ -48,7 +48,7 @@ def plan_rate(
     H is an early warning where the reference's buckets vary more than independent rows, or agree with their
     neighbours; so is R, and nothing but the floor pages, where no merging makes buckets look exchangeable.
 
-    >>> plan = plan_rate(1, [Bucket(i, 500, 20 + i % 11) for i in range(40)])
+    >>> plan = plan_rate(1, [Bucket(i, 500, 25 + (-1) ** i * (i % 7)) for i in range(40)])
     >>> [(str(d.kind), d.pages) for d in plan.monitor.detectors], plan.merge
     ([('count', True), ('rank', True)], 1)
     """
@@ -113,7 +113,6 @@ def merge(buckets: Sequence[Bucket], m: int) -> tuple[Bucket, ...]:
 
 def _joined(group: Sequence[Bucket]) -> Bucket:
     n, x = sum(bucket.n for bucket in group), sum(bucket.x for bucket in group)
-    values = [bucket.value for bucket in group if not np.isnan(bucket.value)]
-    first = group[0]
-    value = (x / n if n else nan) if n else float(np.mean(values)) if values else nan
-    return Bucket(first.id, n, x, value, first.slot // len(group))
+    defined = [bucket.value for bucket in group if not np.isnan(bucket.value)]
+    joined = Bucket(group[0].id, n, x, float(np.mean(defined)) if defined else nan, group[0].slot // len(group))
+    return rate_of(joined) if n else joined

@@ -93,7 +93,7 @@ async def refresh(
     limits: LimitsDep,
     settings: SettingsDep,
     body: RefreshBody | None = None,
-    assay_refresh: Annotated[str | None, Cookie(max_length=512)] = None,
+    assay_refresh: Annotated[str | None, Cookie(max_length=512, description="of a log-in with `cookie`")] = None,
 ) -> TokenAnswer:
     """Takes the refresh token of the body, else of the cookie, and gives its successor: each is good for one use.
 

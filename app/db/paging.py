@@ -29,9 +29,12 @@ def after(cursor: str | None) -> str | None:
     if cursor is None:
         return None
     try:
-        return base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        key = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (ValueError, UnicodeError) as error:
         raise unknown_cursor() from error
+    if "\0" in key:  # the database takes none in text
+        raise unknown_cursor()
+    return key
 
 
 def cursor_at(key: str) -> str:

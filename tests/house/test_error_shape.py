@@ -1,0 +1,106 @@
+"""Every error of every operation is a problem (RFC 9457), and no input makes a 5xx."""
+
+import httpx
+import pytest
+
+from app.core.errors import Problem
+from app.main import create_app
+from tests.house.test_routes import ENDLESS, EVERYTHING, GUARDED, LOG_OUT, OPERATIONS, address
+
+MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
+WRITING = [(method, path) for method, path, _ in OPERATIONS if method in {"POST", "PUT", "PATCH"} and path != LOG_OUT]
+
+HOSTILE = [
+    b"",
+    b"{",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"0",
+    b"{}",
+    b'{"a": NaN}',
+    b'{"a": 1e400}',
+    b'{"a": "\\ud800"}',
+    b'{"a": "\\u0000"}',
+    b'{"a": 1, "a": 2}',
+    b"[" * 5000,
+    b'{"a":' * 3000 + b"1" + b"}" * 3000,
+    b"9" * 5000,
+    b"\xff\xfe{\x00}\x00",
+    b'{"predictions": [{"prediction_id": "\\u0000"}]}',
+    b'{"predictions": [{"prediction_id": 1e999}]}',
+    b'{"predictions": "x"}',
+    b'{"columns": {"prediction_id": ["a", "b"], "score": [1]}}',
+    b'{"labels": [{"prediction_id": "a", "actual": {"deep": [[[[]]]]}}]}',
+    b'{"model_info": {"model_id": "other"}}',
+    b'{"target_state": "\\ud83d\\ude00", "reason": null}',
+    b'{"email": "a@b.c", "password": 1, "role": []}',
+]
+TYPES = ["application/json", "application/x-ndjson", "application/vnd.apache.arrow.stream", "text/plain", "a/b/c", ""]
+QUERIES = ["limit=-1", "limit=99999999999999999999", "limit=NaN", "cursor=%ff%fe", "cursor=AAAA", "from=nope&to=%00"]
+
+
+def is_problem(answer: httpx.Response) -> bool:
+    if answer.headers.get("content-type") != "application/problem+json":
+        return False
+    body = answer.json()
+    return (
+        set(body) >= MEMBERS
+        and body["status"] == answer.status_code
+        and body["request_id"] == answer.headers["x-request-id"]
+        and body["type"].startswith("/problems/")
+    )
+
+
+class TestEveryOperation:
+    async def test_refuses_strangers_with_a_problem(self, client: httpx.AsyncClient) -> None:
+        answers = {(method, path): await client.request(method, address(path)) for method, path, _ in GUARDED}
+        assert [name for name, answer in answers.items() if not is_problem(answer)] == []
+
+    async def test_names_the_methods_there_are(self, client: httpx.AsyncClient) -> None:
+        for path in {path for _, path, _ in OPERATIONS}:
+            answer = await client.request("BREW", address(path))
+            assert (path, answer.status_code, is_problem(answer)) == (path, 405, True)
+            assert set(answer.headers["allow"].split(", ")) == {m for m, p, _ in OPERATIONS if p == path}
+
+    @pytest.fixture(autouse=True)
+    async def model(self, admin: httpx.AsyncClient) -> None:
+        """So that hostile input gets as far as it can."""
+        body = {"model_info": {"model_id": "m1", "model_type": "x", "version": "1", "training_data_hash": "a"}}
+        made = await admin.post(
+            "/models/m1/tracking/setup", json={**body, "dataset_config": {}, "monitoring_config": {}}
+        )
+        assert made.status_code == 201
+
+    @pytest.mark.parametrize("kind", TYPES)
+    async def test_survives_hostile_bodies(self, admin: httpx.AsyncClient, kind: str) -> None:
+        """Each is followed by a good request, as a neighbour on the same connection would send it."""
+        wrong = []
+        for method, path in WRITING:
+            for body in HOSTILE:
+                answer = await admin.request(method, address(path, "m1"), content=body, headers={"Content-Type": kind})
+                if answer.status_code >= 500 or (answer.is_error and not is_problem(answer)):
+                    wrong.append((method, path, body[:40], answer.status_code))
+            assert (await admin.get("/auth/me")).status_code == 200
+        assert wrong == []
+
+    async def test_survives_hostile_queries(self, admin: httpx.AsyncClient) -> None:
+        wrong = []
+        for method, path, _ in OPERATIONS:
+            if method != "GET" or path.endswith(ENDLESS):
+                continue
+            for query in QUERIES:
+                answer = await admin.get(f"{address(path, 'm1')}?{query}")
+                if answer.status_code >= 500 or (answer.is_error and not is_problem(answer)):
+                    wrong.append((path, query, answer.status_code))
+        assert wrong == []
+
+
+class TestEveryProblem:
+    def test_has_a_status_a_title_and_a_name_of_its_own(self) -> None:
+        create_app(EVERYTHING)
+        assert len(Problem.kinds) > 20
+        for slug, kind in Problem.kinds.items():
+            assert 400 <= kind.status <= 599
+            assert kind.title
+            assert slug == slug.lower()

@@ -10,6 +10,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+MIN_PASSWORD = 12
+MIN_DISTINCT = 12  # 48 random bytes in base64 have about 40 different characters; fewer than 12 come from a keyboard
+_GUESSED = ("changeme", "change-me", "change_me", "password", "default")
 MIN_SECRET_BYTES = 32  # HS256 wants a key no shorter than its hash (RFC 7518, 3.2)
 
 
@@ -126,6 +129,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _first_password_is_long(self) -> "Settings":
+        password = self.admin_password
+        if password is not None and len(password.get_secret_value()) < MIN_PASSWORD:
+            raise ValueError(f"ASSAY_ADMIN_PASSWORD must have at least {MIN_PASSWORD} characters")
+        return self
+
+    @model_validator(mode="after")
     def _production_is_safe(self) -> "Settings":
         if not self.production:
             return self
@@ -136,6 +146,9 @@ class Settings(BaseSettings):
         ]
         if missing:
             raise ValueError(f"production needs {' and '.join(missing)}")
+        secret = self.auth.secret.get_secret_value() if self.auth.secret else ""
+        if len(set(secret)) < MIN_DISTINCT or any(word in secret.lower() for word in _GUESSED):
+            raise ValueError("ASSAY_AUTH__SECRET can be guessed: `openssl rand -base64 48` makes one that can't")
         if not self.limits.enabled:
             raise ValueError("ASSAY_LIMITS__ENABLED=false is for development only")
         if "*" in self.http.trusted_hosts:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.auth.guards import Scoped
 from app.auth.principal import Principal
-from app.core.errors import InvalidRequest, Unavailable, UnsupportedMediaType
+from app.core.errors import InvalidRequest, Problem, Unavailable, UnsupportedMediaType
 from app.core.http import BodyTooLarge, responses
 from app.core.limits import TooManyRequests
 from app.core.provide import provided
@@ -53,6 +53,10 @@ _REFUSALS = responses(
 def _stored(kind: type, example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     content = {"application/json": {"example": example}}
     return {201: {"model": kind, "description": "Durable; what became of each row", "content": content}, **_REFUSALS}
+
+
+def _shown(example: dict[str, Any], *refusals: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": example}}}, **responses(*refusals)}
 
 
 @router.post(
@@ -109,7 +113,7 @@ async def store_labels(
 @router.get(
     "/predictions/{prediction_id:path}",
     summary="Get a prediction",
-    responses=responses(ModelNotFound, PredictionNotFound, InvalidRequest),
+    responses=_shown(examples.PREDICTION_SEEN, ModelNotFound, PredictionNotFound, InvalidRequest),
 )
 async def get_prediction(
     model_id: Model,
@@ -121,7 +125,7 @@ async def get_prediction(
     return await service.prediction(model_id, prediction_id)
 
 
-@router.get("/segments", summary="List segments", responses=responses(ModelNotFound, InvalidRequest))
+@router.get("/segments", summary="List segments", responses=_shown(examples.SEGMENTS, ModelNotFound, InvalidRequest))
 async def list_segments(model_id: Model, _: Annotated[Principal, Scoped("models:read")], service: Service) -> Segments:
     """The segment keys that the model's predictions carried, with the values that have statistics of their own.
 

@@ -16,6 +16,30 @@ PREDICTION: Schema = {
 }
 LABEL: Schema = {"prediction_id": "order-1001", "actual": "1", "timestamp": "2026-01-03T00:00:00Z"}
 
+PREDICTION_SEEN: Schema = {
+    "model_id": "fraud_model_v2.0",
+    "prediction_id": "order-1001",
+    "timestamp": "2026-01-01T00:00:00Z",
+    "known_at": "2026-01-01T00:00:01.250000Z",
+    "version": "1",
+    "predicted": "1",
+    "score": 0.91,
+    "scores": None,
+    "features": {"amount": 12.5, "country": "DE"},
+    "segment": {"channel": "web"},
+    "labels": [
+        {
+            "actual": "1",
+            "timestamp": "2026-01-03T00:00:00Z",
+            "arrived_at": "2026-01-03T06:00:00Z",
+            "known_at": "2026-01-03T06:00:00Z",
+            "correction": False,
+        }
+    ],
+    "waiting": None,
+}
+SEGMENTS: Schema = {"model_id": "fraud_model_v2.0", "segments": [{"key": "channel", "values": ["web", "app"]}]}
+
 _NUMBER_OR_TEXT = {"type": ["number", "string", "boolean"]}
 _ID = {"type": "string", "minLength": 1, "maxLength": 128, "description": "unique in the model; `inference_id` too"}
 _TIME = {"type": "string", "format": "date-time"}

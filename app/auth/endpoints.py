@@ -65,7 +65,12 @@ async def log_in(
     log_ins: LogInsDep,
     limits: LimitsDep,
     settings: SettingsDep,
-    username: Annotated[str, Form(max_length=254, description="e-mail address", examples=["ada@example.com"])],
+    username: Annotated[
+        str,
+        Form(
+            max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$", description="e-mail address", examples=["ada@example.com"]
+        ),
+    ],
     password: Annotated[str, Form(max_length=MAX_LENGTH, examples=["correct horse battery staple"])],
     cookie: Annotated[
         bool, Form(description="for browsers: the refresh token goes into an HttpOnly cookie instead of the answer")

@@ -11,6 +11,9 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
 WRITING = [(method, path) for method, path, _ in OPERATIONS if method in {"POST", "PUT", "PATCH"} and path != LOG_OUT]
 
 HOSTILE = [
+    b"username=%00&password=%00",
+    b"username=%ff%fe&password=%ed%a0%80",
+    b"username=a&password=b&username=c&cookie=maybe",
     b"",
     b"{",
     b"null",
@@ -36,7 +39,16 @@ HOSTILE = [
     b'{"target_state": "\\ud83d\\ude00", "reason": null}',
     b'{"email": "a@b.c", "password": 1, "role": []}',
 ]
-TYPES = ["application/json", "application/x-ndjson", "application/vnd.apache.arrow.stream", "text/plain", "a/b/c", ""]
+TYPES = [
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "application/x-ndjson",
+    "application/vnd.apache.arrow.stream",
+    "text/plain",
+    "a/b/c",
+    "",
+]
 QUERIES = ["limit=-1", "limit=99999999999999999999", "limit=NaN", "cursor=%ff%fe", "cursor=AAAA", "from=nope&to=%00"]
 
 

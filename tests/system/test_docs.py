@@ -5,6 +5,8 @@ import re
 import httpx
 import pytest
 
+from app.web.rendering import STATIC
+
 
 class TestPages:
     @pytest.mark.parametrize("path", ["/docs", "/redoc"])
@@ -25,6 +27,11 @@ class TestPages:
         assert rules["script-src"] == "'self'"
         assert rules["connect-src"] == "'self'"
         assert rules["default-src"] == "'none'"
+
+    def test_the_vendored_tools_name_no_address_to_load_from(self) -> None:
+        for file in (STATIC / "vendor").rglob("*"):
+            if file.suffix in {".js", ".css"}:
+                assert "cdn." not in file.read_text(), file.name
 
     async def test_the_document_is_where_the_pages_look(self, client: httpx.AsyncClient) -> None:
         document = (await client.get("/openapi.json")).json()

@@ -61,11 +61,12 @@ class ArrowReader:
             return Text(b"", np.zeros(len(array) + 1, np.int64))
         if required:
             self._required(array, path)
-        plain = array.cast(pa.large_string())
+        if array.null_count:  # bytes may stand behind a null
+            return self._reader.texts(array.to_pylist(), path)
+        plain = array.cast(pa.large_string()) if types.is_string_view(array.type) else array
         _, edges, data = plain.buffers()
-        offsets = np.frombuffer(edges, np.int64)[plain.offset : plain.offset + len(plain) + 1]
-        if plain.null_count:  # bytes may stand behind a null
-            return self._reader.texts(plain.to_pylist(), path)
+        width = np.int32 if types.is_string(plain.type) else np.int64
+        offsets = np.frombuffer(edges, width, plain.offset + len(plain) + 1)[plain.offset :].astype(np.int64)
         used = b"" if data is None else data.slice(offsets[0], offsets[-1] - offsets[0]).to_pybytes()
         return Text(used, offsets - offsets[0])
 

@@ -86,7 +86,8 @@ def _binary(batch: PredictionBatch, facts: ModelFacts, classes: _Classes, findin
         score = np.full(len(batch), np.nan)
     else:
         score = batch.score
-        findings.where((score < 0) | (score > 1), ("score",), *_PROBABILITY)
+        if np.fmin.reduce(score) < 0 or np.fmax.reduce(score) > 1:  # these two pass over NaN
+            findings.where((score < 0) | (score > 1), ("score",), *_PROBABILITY)
     sent = None if batch.predicted is None else classes.indexes(batch.predicted, ("predicted",), findings)
     if sent is not None and not (sent == MISSING).any():
         return sent, score

@@ -28,6 +28,7 @@ from app.core.clock import Clock, SystemClock
 from app.core.edge import Edge, Gate, Prepared
 from app.core.health import Probed
 from app.core.http import render_problems
+from app.core.leaving import told_of_the_end
 from app.core.limits import Limits
 from app.core.routing import ShapedRouter, flat
 from app.core.settings import Settings
@@ -152,9 +153,10 @@ def _lifespan(
             probes=probes,
             owns_database=owns_database,
         )
-        await life.begin(lambda: built[Users].ensure_first_admin(settings), loops)
-        yield
-        await life.end(settings.http.drain_timeout_s)
+        with told_of_the_end(gate.drain):  # readiness says so at once, while requests under way finish
+            await life.begin(lambda: built[Users].ensure_first_admin(settings), loops)
+            yield
+            await life.end(settings.http.drain_timeout_s)
         built[Limits].close()
 
     return lifespan

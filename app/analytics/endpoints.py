@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from app.analytics import examples
 from app.analytics.answers import Board, Summary, Trend
 from app.analytics.boards import Boards, since
 from app.analytics.conditional import answered, tag, unchanged
@@ -34,11 +35,15 @@ _REFUSALS = responses(
 )
 
 
+def _shown(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": example}}}}
+
+
 @router.get(
     "/trends/{model_id}",
     summary="A metric over time",
     response_model=Trend,
-    responses={**_UNCHANGED, **_REFUSALS},
+    responses={**_shown(examples.TREND), **_UNCHANGED, **_REFUSALS},
 )
 async def trend(
     request: Request,
@@ -61,7 +66,7 @@ async def trend(
     "/performance/summary",
     summary="All models at a glance",
     response_model=Summary,
-    responses={**_UNCHANGED, **responses(InvalidRequest, UnknownMetric)},
+    responses={**_shown(examples.SUMMARY), **_UNCHANGED, **responses(InvalidRequest, UnknownMetric)},
 )
 async def performance_summary(
     request: Request, principal: Reader, asked: Annotated[SummaryAsked, Query()], analytics: AnalyticsDep
@@ -76,7 +81,7 @@ async def performance_summary(
     "/dashboard/data",
     summary="What the dashboard draws",
     response_model=Board,
-    responses={**_UNCHANGED, **_REFUSALS},
+    responses={**_shown(examples.BOARD), **_UNCHANGED, **_REFUSALS},
 )
 async def dashboard_data(
     request: Request, principal: Reader, asked: Annotated[BoardDataAsked, Query()], boards: BoardsDep

@@ -64,7 +64,7 @@ class SummaryAsked(Asked):
         ),
     ] = None
     from_: Annotated[AwareDatetime | None, Field(alias="from", description="whole hours; without: all data")] = None
-    to: AwareDatetime | None = None
+    to: Annotated[AwareDatetime | None, Field(description="end, exclusive; whole hours; without: now")] = None
     by_version: Annotated[bool, Field(description="a line for every version")] = False
     level: Level = 0.95
 
@@ -73,14 +73,20 @@ class BoardAsked(Asked):
     """Empty values count as left out, and a time without a zone as UTC: this is what a form sends."""
 
     model: Annotated[ModelId | None, BeforeValidator(_left_open), Field(description="without: the first one")] = None
-    metric: Annotated[MetricName | None, BeforeValidator(_left_open)] = None
+    metric: Annotated[
+        MetricName | None, BeforeValidator(_left_open), Field(description="without: accuracy; mae for regression")
+    ] = None
     interval: Annotated[
         Bucket | None, BeforeValidator(_left_open), Field(description="without: the finest that is easy to read")
     ] = None
     range: Annotated[Range, Field(description="back from the newest prediction (or from `as_of`)")] = "90d"
-    version: Annotated[Version | None, BeforeValidator(_left_open)] = None
+    version: Annotated[Version | None, BeforeValidator(_left_open), Field(description="one version; without: all")] = (
+        None
+    )
     segment: Annotated[Segment | None, BeforeValidator(_left_open), Field(description=_SEGMENT)] = None
-    as_of: Annotated[AwareDatetime | None, BeforeValidator(_utc), BeforeValidator(_left_open)] = None
+    as_of: Annotated[
+        AwareDatetime | None, BeforeValidator(_utc), BeforeValidator(_left_open), Field(description=_AS_OF)
+    ] = None
 
 
 class BoardDataAsked(BoardAsked):

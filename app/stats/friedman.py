@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, fdtrc, ndtr
 
+from app.stats.multiplicity import holm
 from app.stats.signedranks import midranks
 
 Floats = NDArray[np.float64]
@@ -77,7 +78,7 @@ def critical_difference(k: int, n: int, level: float = 0.95) -> float:
 
 
 def against_control(ranking: Ranking, control: int) -> Floats:
-    """Two-sided p of each model's mean rank against the control's; NaN at the control. Adjust them with Holm.
+    """Two-sided p of each model's mean rank against the control's, adjusted by Holm; NaN at the control.
 
     >>> x = np.arange(30.0).reshape(10, 3)
     >>> against_control(friedman(x), 0).round(4).tolist()
@@ -89,7 +90,7 @@ def against_control(ranking: Ranking, control: int) -> Floats:
     z = (ranking.ranks - ranking.ranks[control]) / np.sqrt(k * (k + 1) / (6 * ranking.n))
     p = 2 * ndtr(-np.abs(z))
     p[control] = np.nan
-    return np.asarray(p)
+    return holm(p)
 
 
 def range_quantile(k: int, level: float) -> float:

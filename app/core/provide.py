@@ -5,7 +5,7 @@ transaction, so that it is durable before the endpoint returns (FastAPI's `yield
 answer has left).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fastapi import Request
@@ -13,10 +13,10 @@ from fastapi import Request
 Service = TypeVar("Service")
 
 
-def provided(kind: type[Service]) -> Callable[[Request], Service]:
+def provided(kind: type[Service]) -> Callable[[Request], Awaitable[Service]]:
     """A dependency that hands out the process's one `kind`."""
 
-    def get(request: Request) -> Service:
+    async def get(request: Request) -> Service:  # async: FastAPI would run a plain function in a thread
         service: Service = request.app.state.services[kind]
         return service
 

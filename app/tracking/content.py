@@ -53,7 +53,8 @@ def _numbers(batch: CheckedPredictions) -> Bits:
     for row, (_, column) in zip(values, numeric, strict=False):
         row[:] = column
     values[-3] = batch.score
-    values[:-2] += 0.0  # −0 becomes 0
+    with np.errstate(invalid="ignore"):  # a missing value is NaN, and no news
+        values[:-2] += 0.0  # −0 becomes 0
     missing = np.isnan(values[:-2])
     bits = values.view(np.uint64)
     bits[-2], bits[-1] = batch.version_no, batch.predicted

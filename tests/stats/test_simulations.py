@@ -1,0 +1,25 @@
+"""Every simulated check in its smoke form, and the same band against its broken variant, which it must reject."""
+
+import numpy as np
+import pytest
+
+from tests.stats.simulations import beyond, canaries, monitors, sequences
+from tests.stats.simulations.registry import CHECKS, Check
+
+MODULES = (monitors, sequences, canaries, beyond)  # importing them fills the registry
+
+
+def test_the_registry_holds_what_was_promised() -> None:
+    promised = {f"V{i}" for i in (*range(1, 12), 21)} | {f"B{i}" for i in range(1, 6)}
+    assert promised <= set(CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+class TestEveryCheck:
+    def test_holds(self, check: Check) -> None:
+        found = check.run(check.smoke, np.random.default_rng(check.seed))
+        assert found.passed, found
+
+    def test_rejects_a_broken_variant(self, check: Check) -> None:
+        found = check.broken(check.smoke, np.random.default_rng(check.seed))
+        assert not found.passed, (check.broken_name, found)

@@ -14,8 +14,8 @@ from app.stats.tested import interval, withheld
 Floats = NDArray[np.float64]
 
 # Times log n, per change: 2 for its moment and level, and more because the moment is searched for. Chosen so that a
-# constant series of 50 to 1,000 buckets shows a change in fewer than 1 of 100 cases (simulated in the tests).
-PENALTY = 3.0
+# constant series of 50 buckets or more shows a change in fewer than 1 of 100 cases, one of 20 in 3 (see the tests).
+PENALTY = 4.0
 FEWEST = 3  # buckets of a stretch
 STEADY = "buckets are independent with one spread; levels are constant between changes"
 

@@ -10,6 +10,7 @@ from scipy.special import ndtr
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from app.stats.auc import delong
 from app.stats.intervals import z_of
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 FOLDS = 2  # DeLong takes out-of-fold scores as given; with few large folds they hardly depend on each other
 MOST_ROWS = 10_000  # of each sample
 FEWEST = 50  # of each sample
+THREADS = 1  # OpenMP's threads wait actively: beside a busy core two are a hundred times slower than one
 NULL = "the classifier ranks reference and current rows alike (area ½)"
 ASSUMPTION = "rows are independent draws; scores of different folds are put on one scale by their ranks"
 
@@ -32,8 +34,9 @@ class DomainShift:
     importance: Floats
 
 
-def domain_classifier(reference: ArrayLike, current: ArrayLike, *, seed: int) -> DomainShift:
+def domain_classifier(reference: ArrayLike, current: ArrayLike, *, seed: int, explain: bool = True) -> DomainShift:
     """Samples [n, d] and [m, d]; NaN is a value of its own. p is one-sided: an area below ½ is chance.
+    Importances cost as much as the fit again; without `explain` they are NaN.
 
     >>> random = np.random.default_rng(0)
     >>> found = domain_classifier(random.normal(size=(300, 2)), random.normal(size=(300, 2)) + [1, 0], seed=1)
@@ -50,7 +53,8 @@ def domain_classifier(reference: ArrayLike, current: ArrayLike, *, seed: int) ->
         nothing = withheld(np.nan, len(y), "domain classifier", reason)
         return DomainShift(Tested(nothing, np.nan, np.nan, NULL), np.full(x.shape[1], np.nan))
     rows, now = np.concatenate((x, y)), np.arange(len(x) + len(y)) >= len(x)
-    score, importance = _out_of_fold(rows, now, seed)
+    with threadpool_limits(THREADS):
+        score, importance = _out_of_fold(rows, now, seed, explain=explain)
     return DomainShift(_judged(now, score), importance)
 
 
@@ -60,14 +64,16 @@ def _thinned(sample: Floats, random: np.random.Generator) -> Floats:
     return sample[random.choice(len(sample), MOST_ROWS, replace=False)]
 
 
-def _out_of_fold(rows: Floats, now: NDArray[np.bool_], seed: int) -> tuple[Floats, Floats]:
+def _out_of_fold(rows: Floats, now: NDArray[np.bool_], seed: int, *, explain: bool) -> tuple[Floats, Floats]:
     """Each row's rank among those scored by the same model, and the mean importance."""
-    score, importance = np.empty(len(rows)), np.zeros(rows.shape[1])
+    score, importance = np.empty(len(rows)), np.full(rows.shape[1], 0.0 if explain else np.nan)
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, now):
         model = HistGradientBoostingClassifier(max_iter=50, max_depth=4, min_samples_leaf=20, random_state=seed)
         model.fit(rows[train], now[train])
         raw = model.predict_proba(rows[test])[:, 1]
         score[test] = np.searchsorted(np.sort(raw), raw) / raw.size
+        if not explain:
+            continue
         found = permutation_importance(
             model, rows[test], now[test], scoring="roc_auc", n_repeats=1, random_state=seed, max_samples=1.0
         )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from app.stats.cbpe import LabelFree, cbpe, count_scores
 from app.stats.intervals import Interval, z_of
@@ -21,6 +22,7 @@ Floats = NDArray[np.float64]
 FOLDS = 5
 MOST_WEIGHT = 20.0  # times the mean: one row may not speak for many (truncated importance sampling, Ionides 2008)
 FEWEST = 200  # labelled rows
+THREADS = 1  # OpenMP's threads wait actively: beside a busy core two are a hundred times slower than one
 LEAST_SHARE = 0.05  # of the labelled rows must be left in effect
 
 
@@ -47,7 +49,8 @@ def density_ratio(reference: ArrayLike, current: ArrayLike, *, seed: int) -> Flo
     chance = np.empty(len(rows))
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, now):
         model = HistGradientBoostingClassifier(max_iter=50, max_depth=3, min_samples_leaf=50, random_state=seed)
-        chance[test] = model.fit(rows[train], now[train]).predict_proba(rows[test])[:, 1]
+        with threadpool_limits(THREADS):
+            chance[test] = model.fit(rows[train], now[train]).predict_proba(rows[test])[:, 1]
     odds = chance[~now] / np.maximum(1 - chance[~now], 1e-6)
     ratio = odds / odds.mean()
     ratio = np.minimum(ratio, MOST_WEIGHT)
@@ -104,9 +107,10 @@ def dle(reference: ArrayLike, loss: ArrayLike, current: ArrayLike, *, seed: int,
     residual, now = np.empty(n), np.zeros(m)
     for train, test in KFold(FOLDS, shuffle=True, random_state=seed).split(x):
         model = HistGradientBoostingRegressor(max_iter=100, max_depth=4, min_samples_leaf=30, random_state=seed)
-        model.fit(x[train], losses[train])
-        residual[test] = losses[test] - model.predict(x[test])
-        now += model.predict(y) / FOLDS
+        with threadpool_limits(THREADS):
+            model.fit(x[train], losses[train])
+            residual[test] = losses[test] - model.predict(x[test])
+            now += model.predict(y) / FOLDS
     weighed = density_ratio(x, y, seed=seed) * residual
     value = float(now.mean() + weighed.mean())
     half = z_of(level) * float(np.sqrt(weighed.var(ddof=1) / n + now.var() / m))

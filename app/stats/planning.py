@@ -66,7 +66,7 @@ def plan_rate(
     by_count = proved - overshoot(NORMAL, smallest) * budget.exact
     by_rank = proved - overshoot(RANKED, 0) * budget.exact
     detectors = (
-        Detector(Kind.COUNT, max(by_count, 0.0), pages=found.rows_hold),
+        Detector(Kind.COUNT, max(by_count, 0.0), least_rows=smallest, pages=found.rows_hold),
         Detector(Kind.RANK, max(by_rank, 0.0), bets=RANKED, pages=found.buckets_hold),
     )
     floor = () if ceiling is None else (Detector(Kind.FLOOR, proved, floor=ceiling),)

@@ -26,7 +26,7 @@ def slot_of(start_us: int, season: int, hours: int = 1) -> int:
     >>> slot_of(0, WEEK), slot_of(0, DAY), slot_of(5 * _HOUR_US, DAY, hours=4), slot_of(0, POOLED)
     (72, 0, 1, 0)
     """
-    if season % hours and season != POOLED:
+    if season != POOLED and season % hours:
         raise ValueError(f"hours: buckets of {hours} h do not divide a season of {season} h")
     hour = start_us // _HOUR_US - _FIRST_MONDAY_H
     return int(hour % season // hours) if season != POOLED else 0

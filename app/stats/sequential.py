@@ -58,7 +58,8 @@ class Detector:
     """`log_threshold`: log A, or log 1/α if `for_ever` (the weighted form: P(any false alarm, ever) ≤ α).
 
     `worse`: which way a RANK's value is bad. A COUNT's is "higher" or "either"; floors have theirs by nature.
-    `pages` is false for one whose assumption the reference contradicts: its alarms are early warnings.
+    `least_rows`: a COUNT bets on smaller buckets as on ones of this size, so that a threshold that counts on their
+    overshoot holds. `pages` is false for one whose assumption the reference contradicts: its alarms are early warnings.
     """
 
     kind: Kind
@@ -67,6 +68,7 @@ class Detector:
     bets: Bets = NORMAL
     worse: Worse = "higher"
     for_ever: bool = False
+    least_rows: int = 0
     pages: bool = True
 
     def __post_init__(self) -> None:
@@ -226,7 +228,7 @@ def _increments(monitor: Monitor, detector: Detector, state: State, bucket: Buck
             return nan, None
         v = uniform(monitor.key, bucket.id, STREAMS[Kind.COUNT])
         p = step.count_p_of(*state.counts[bucket.slot], bucket.n, bucket.x, v)
-        return p, _bet(detector, p, bucket.n)
+        return p, _bet(detector, p, max(bucket.n, detector.least_rows))
     if isnan(bucket.value):
         return nan, None
     return _rank(monitor, detector, state, bucket)

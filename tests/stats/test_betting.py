@@ -31,6 +31,10 @@ class TestReferenceValues:
         rate = boundaries.beta_binomial(950, 1000, tightest_at=1000)
         same(rate, "confseq bernoulli_confidence_interval(950,1000,.05,t_opt=1000)")
 
+    def test_rate_by_a_beta_mixture(self) -> None:
+        found = boundaries.rate_log_e(80, 1000, 0.05, (100, 1900))
+        same(found, "beta-mixture log e-value s=80 n=1000 q0=.05 prior Beta(100,1900)")
+
     def test_mixture_sequential_probability_ratio(self) -> None:
         same(boundaries.msprt(0.02, 5000, 0.25, 1e-4), "msprt normal mixture log e: xbar=.02, n=5000, sigma2=.25, tau2=1e-4")  # fmt: skip # noqa: E501
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, f_oneway
 
+from app.stats import edetector
+from app.stats.bets import NORMAL
 from app.stats.diagnostics import assess, autocorrelation, dispersion, left_over, merging, period_p
 from app.stats.planning import Budget, merge, plan_rate, plan_statistic
 from app.stats.seasons import DAY, POOLED, WEEK, slot_of
-from app.stats.sequential import Bucket, Kind
+from app.stats.sequential import Bucket, Kind, Monitor, begin, replay, update
 
 MONDAY_US = 1_736_726_400_000_000  # 13 January 2025, 00:00 UTC
 HOUR_US = 3_600_000_000
@@ -108,6 +110,23 @@ class TestPlans:
     def test_the_budget_is_shared_over_monitors(self) -> None:
         one, many = (plan_rate(1, reference(), budget=Budget(monitors=m)).monitor.detectors[0] for m in (1, 1000))
         assert many.log_threshold - one.log_threshold == pytest.approx(np.log(1000))
+
+    def test_pages_of_stable_streams_stay_within_the_budget(self) -> None:
+        """40 monitors, 200 looks each, .2 false pages promised over all of them (P(any) ≤ .2), seasons and all."""
+        pages = 0
+        for seed in range(40):
+            stable = reference(season=0.02, count=440, seed=seed)
+            plan = plan_rate(seed, stable[:240], slots=24, budget=Budget(false_pages=0.2, monitors=40, looks=200))
+            monitor = plan.monitor
+            _, readings = replay(monitor, merge(stable[:240], plan.merge), merge(stable[240:], plan.merge))
+            pages += sum(reading.pages for look in readings for reading in look)
+        assert pages <= 1
+
+    def test_a_small_bucket_is_bet_on_as_the_smallest_of_the_reference(self) -> None:
+        detector = plan_rate(1, reference()).monitor.detectors[0]
+        monitor = Monitor(1, (detector,))
+        _, (reading,) = update(monitor, begin(monitor, [Bucket(0, 500, 25)]), Bucket(1, 20, 4))
+        assert reading.log_e == pytest.approx(edetector.trail(NORMAL.log_increments([reading.p]))[0])
 
     def test_a_statistic_is_ranked(self) -> None:
         values = np.random.default_rng(5).normal(0.9, 0.01, 120)

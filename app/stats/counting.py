@@ -150,7 +150,7 @@ def count_labels(
         planes += _binary(_take(cell, kept), p, _take(truth, kept) == shape.positive)
     elif scores is not None:
         kept, _ = _scored(scores.max(axis=1))
-        planes += _multiclass(_take(cell, kept), _take(scores, kept), _take(truth, kept), shape.classes)
+        planes += _multiclass(_take(cell, kept), _take(scores, kept), _take(truth, kept))
     return count(cells, planes)
 
 
@@ -166,14 +166,15 @@ def _binary(cell: Cells, p: Floats, positive: NDArray[np.bool_]) -> list[Plane]:
     ]
 
 
-def _multiclass(cell: Cells, scores: Floats, truth: Ints, classes: int) -> list[Plane]:
-    classes = max(classes, int(truth.max(initial=-1)) + 1)
-    if scores.shape[1] < classes:  # scored before a class was added: it got no probability
-        scores = np.pad(scores, ((0, 0), (0, classes - scores.shape[1])))
+def _multiclass(cell: Cells, scores: Floats, truth: Ints) -> list[Plane]:
+    """Rows speak of the k classes they have scores for, whatever classes were added since: a truth beyond them got no
+    probability, and the histograms of such a class leave the rows out."""
     n, k = scores.shape
     row = np.arange(n)
+    foreseen = truth < k
     actual = np.zeros((n, k), np.bool_)
-    actual[row, truth] = True
+    actual[row[foreseen], truth[foreseen]] = True
+    given = np.where(foreseen, scores[row, np.minimum(truth, k - 1)], 0.0)
     slots = (2 * np.arange(k) + actual) * SCORE_BINS + score_bin(scores.ravel()).reshape(n, k)
     top = scores.argmax(axis=1)
     peak = scores[row, top]
@@ -183,7 +184,7 @@ def _multiclass(cell: Cells, scores: Floats, truth: Ints, classes: int) -> list[
     return [
         total(Family.SCORED, cell),
         Marks(Family.CLASS_SCORE, 2 * k * SCORE_BINS, np.repeat(cell, k), slots.ravel()),
-        _losses(cell, scores[row, truth], np.square(scores - actual).sum(axis=1)),
+        _losses(cell, given, np.square(scores - actual).sum(axis=1) + ~foreseen),
         _claimed(cell, slot, peak),
         Marks(Family.CALIBRATION, width, cell[hit], slot[hit] + 1),
         Marks(Family.CALIBRATION, width, cell, slot + 2),

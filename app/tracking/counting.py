@@ -45,15 +45,18 @@ def count_label_rows(
 ) -> Ledger:
     """All arrays have n rows. A NaN in `actual` or `replaces` counts nothing; `replaces` None: all are first labels.
 
-    `scores` has as many columns as the model had classes when the row was written: rows of several widths are counted
-    one width at a time.
+    A row of `scores` speaks of the classes that the model had when the prediction was made (NaN for those it learnt
+    later) and always counts for those alone, whenever it is counted.
     """
     cells, place = _cells(context_id, predicted_at, known_at)
     delay = np.asarray(known_at - predicted_at, np.int64)
 
     def count(values: Floats) -> Sparse:
-        missing = np.isnan(values)
-        kept = np.flatnonzero(~missing) if missing.any() else slice(None)
+        said = ~np.isnan(values)
+        return merge([counted(values, said & mine, width) for width, mine in _widths(scores, len(values))])
+
+    def counted(values: Floats, which: NDArray[np.bool_], width: int) -> Sparse:
+        kept = slice(None) if which.all() else np.flatnonzero(which)
         return count_labels(
             shape,
             place[kept],
@@ -61,7 +64,7 @@ def count_label_rows(
             actual=values[kept],
             predicted=predicted[kept],
             score=score[kept],
-            scores=None if scores is None else scores[kept],
+            scores=None if scores is None or not width else scores[kept, :width],
             delay_us=delay[kept],
         )
 
@@ -69,6 +72,14 @@ def count_label_rows(
     if replaces is None or np.isnan(replaces).all():
         return Ledger(cells, added)
     return Ledger(cells, merge([added, negate(count(replaces))]))
+
+
+def _widths(scores: Floats | None, n: int) -> list[tuple[int, NDArray[np.bool_]]]:
+    """How many classes rows speak of, and which rows do; 0 for rows without scores."""
+    if scores is None:
+        return [(0, np.ones(n, np.bool_))]
+    widths = np.count_nonzero(~np.isnan(scores), axis=1)
+    return [(width, widths == width) for width in np.unique(widths).tolist()]
 
 
 def _cells(

@@ -170,7 +170,7 @@ class LabelStore:
             return
         if group.facts.task is Task.MULTICLASS:
             stored = await labels.scores(connection, [group.names[key] for key in np.unique(group.of[entries.rows()])])
-            wide = wire.matrix([stored[place] for place in lines.place.tolist()], len(group.facts.classes), fill=0.0)
+            wide = wire.matrix([stored[place] for place in lines.place.tolist()], len(group.facts.classes))
             lines = replace(lines, scores=wide)
         await labels.replace(connection, entries.replaced())
         await labels.append(connection, group.facts.id, lines)

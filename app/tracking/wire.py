@@ -43,13 +43,11 @@ def opaque(matrix: NDArray[np.float64]) -> NDArray[np.bytes_]:
     return np.ascontiguousarray(matrix, "<f8").view(f"S{8 * matrix.shape[1]}")[:, 0]
 
 
-def matrix(values: Sequence[bytes | None], width: int, *, fill: float) -> NDArray[np.float64]:
-    """The inverse of `opaque`; missing values are rows of NaN, narrow ones are filled up to `width`."""
-    found = np.full((len(values), width), fill)
+def matrix(values: Sequence[bytes | None], width: int) -> NDArray[np.float64]:
+    """The inverse of `opaque`; missing values are rows of NaN, narrow ones are filled up with NaN to `width`."""
+    found = np.full((len(values), width), np.nan)
     for row, value in zip(found, values, strict=True):
-        if value is None:
-            row[:] = np.nan
-        else:
+        if value is not None:
             row[: len(value) // 8] = np.frombuffer(value, "<f8")
     return found
 

@@ -176,12 +176,11 @@ def _labels(packed: bytes | None, vectors: bytes | None) -> StoredLabels:
 
 
 def _score_vectors(sizes: NDArray[np.int64], vectors: bytes | None) -> NDArray[np.float64] | None:
-    """(n, k) with k the longest vector: a row scored before a class was added gave it no probability."""
+    """(n, k) with k the longest vector; NaN for classes that a row does not speak of."""
     if not vectors:
         return None
     lengths = sizes // 8
     scores = np.full((len(sizes), int(lengths.max())), np.nan)
-    scores[lengths > 0] = 0.0
     row = np.repeat(np.arange(len(sizes)), lengths)
     column = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     scores[row, column] = np.frombuffer(vectors, "<f8")

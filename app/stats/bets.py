@@ -79,7 +79,7 @@ class Bets:
 # The grid of the specification, for buckets of about 500 rows and for ranks.
 NORMAL = Bets((0.5, 1.0, 1.5, 2.0, 3.0, 4.0))
 # For ranks with some hundred buckets of history: where u ends, a step pays more than a shift.
-RANKED = Bets((1.0, 2.0), (0.03, 0.012))
+RANKED = Bets((1.0, 2.0), (0.04, 0.02, 0.01))
 
 
 def scale_of(rows: ArrayLike) -> Floats:

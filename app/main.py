@@ -42,11 +42,11 @@ from app.system.health import Health
 from app.system.life import Life, Looping
 from app.system.probes import SchemaState, own_probes
 from app.system.repository import DatabaseWatch
-from app.tracking.features import Features
-from app.tracking.fold import Folder
-from app.tracking.reading import Reading
+from app.tracking.rollups.features import Features
+from app.tracking.rollups.fold import Folder
+from app.tracking.rollups.reading import Reading
+from app.tracking.rollups.upkeep import Upkeep
 from app.tracking.service import TrackingService
-from app.tracking.upkeep import Upkeep
 from app.web import endpoints as web
 from app.web.assets import PREFIX, Assets
 

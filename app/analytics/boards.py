@@ -19,7 +19,7 @@ from app.models.errors import ModelNotFound
 from app.models.facts import ModelFacts
 from app.stats.delays import DelayCurve
 from app.stats.metrics import estimate, metrics_of, needs_histogram
-from app.tracking.reading import Reading, Series
+from app.tracking.rollups.reading import Reading, Series
 
 LEVEL = 0.95
 SPANS = {"24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY, "365d": 365 * DAY, "all": None}

@@ -6,7 +6,7 @@ from app.core.cache import Remembered
 from app.core.clock import MINUTE, SECOND, Clock
 from app.models.facts import ModelFacts
 from app.stats.delays import DelayCurve, ages, kaplan_meier
-from app.tracking.reading import Delays, Reading
+from app.tracking.rollups.reading import Delays, Reading
 
 KEPT = 512
 KEPT_US = 10 * MINUTE  # the estimate moves slowly; a new label every second need not cost two queries each time

@@ -20,7 +20,7 @@ from app.core.errors import InvalidRequest
 from app.core.http import responses
 from app.core.provide import provided
 from app.models.errors import ModelNotFound, UnknownVersion
-from app.tracking.reading_errors import UnknownSegment
+from app.tracking.rollups.errors import UnknownSegment
 
 router = APIRouter(prefix="/analytics", tags=["analytics"])
 

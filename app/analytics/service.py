@@ -15,7 +15,7 @@ from app.core.clock import MINUTE, Clock
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.stats.metrics import needs_histogram
-from app.tracking.reading import Reading, Series
+from app.tracking.rollups.reading import Reading, Series
 
 Result = TypeVar("Result")
 

@@ -9,7 +9,7 @@ from app.core.clock import rfc3339
 from app.models.facts import ModelFacts
 from app.stats.metrics import Estimates, estimate
 from app.stats.tally import Tally, Task
-from app.tracking.reading import Share
+from app.tracking.rollups.reading import Share
 
 Shares = Mapping[tuple[int, int | None], Share]
 NOTHING = MetricValue(None, None, None, 0, "none", None)

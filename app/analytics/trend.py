@@ -13,7 +13,7 @@ from app.stats.delays import DelayCurve
 from app.stats.metrics import METRICS, Estimates, anytime, estimate
 from app.stats.sparse import Sparse
 from app.stats.tally import Tally
-from app.tracking.reading import Series
+from app.tracking.rollups.reading import Series
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -15,7 +15,7 @@ from app.lifecycle.standing import METRICS_NOW, labels_now, metrics_now
 from app.models.catalogue import Catalogue
 from app.models.change import Change
 from app.stats.tally import Sparse, Tally
-from app.tracking.reading import Reading, Share
+from app.tracking.rollups.reading import Reading, Share
 
 
 class LifecycleService:

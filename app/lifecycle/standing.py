@@ -6,7 +6,7 @@ from app.lifecycle.answers import LabelsNow, MetricNow
 from app.stats.delays import DelayCurve, ages, kaplan_meier
 from app.stats.metrics import estimate
 from app.stats.tally import Task
-from app.tracking.reading import Delays, Share
+from app.tracking.rollups.reading import Delays, Share
 
 METRICS_NOW = {Task.BINARY: ("accuracy",), Task.MULTICLASS: ("accuracy",), Task.REGRESSION: ("mae", "rmse")}
 """What a status tells at a glance, the one that stands for the model's accuracy first; all else is analytics."""

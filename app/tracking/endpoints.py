@@ -14,7 +14,7 @@ from app.core.provide import provided
 from app.models.errors import ModelArchived, ModelNotFound, TooManyClasses
 from app.models.schemas import ModelId
 from app.tracking import examples
-from app.tracking.decode_errors import MalformedBody, TooManyRows
+from app.tracking.decoding.errors import MalformedBody, TooManyRows
 from app.tracking.errors import Overloaded, PredictionNotFound, TooManyRetries, TooManySegmentKeys
 from app.tracking.schemas import LabelsStored, PredictionSeen, PredictionsStored, Segments
 from app.tracking.service import TrackingService

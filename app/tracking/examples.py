@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.tracking.decode import ARROW, JSON, NDJSON
+from app.tracking.decoding.decode import ARROW, JSON, NDJSON
 
 Schema = dict[str, Any]
 

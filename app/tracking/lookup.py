@@ -12,11 +12,11 @@ from app.tracking.arrival import split
 from app.tracking.batch import MISSING, Coded
 from app.tracking.block import Block, unpack
 from app.tracking.errors import PredictionNotFound
-from app.tracking.keys import key_of
 from app.tracking.repository import labels, predictions
 from app.tracking.repository.labels import Said, Waiting
 from app.tracking.repository.predictions import Found
 from app.tracking.schemas import LabelSeen, PredictionSeen
+from app.tracking.storing.keys import key_of
 
 
 async def look_up(database: Database, facts: ModelFacts, prediction_id: str) -> PredictionSeen:

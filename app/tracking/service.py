@@ -19,14 +19,14 @@ from app.models.errors import ModelArchived
 from app.models.facts import ModelFacts
 from app.tracking.batch import LabelBatch, PredictionBatch
 from app.tracking.checked import CheckedLabels, CheckedPredictions
-from app.tracking.contexts import Contexts
-from app.tracking.group import Backlog
-from app.tracking.intake import LABELS, PREDICTIONS, Intake
-from app.tracking.labelling import LabelStore
-from app.tracking.lanes import Lanes
+from app.tracking.decoding.intake import LABELS, PREDICTIONS, Intake
 from app.tracking.lookup import look_up
 from app.tracking.schemas import LabelsStored, PredictionSeen, PredictionsStored, SegmentKey, Segments
-from app.tracking.storing import PredictionStore
+from app.tracking.storing.contexts import Contexts
+from app.tracking.storing.group import Backlog
+from app.tracking.storing.labels import LabelStore
+from app.tracking.storing.lanes import Lanes
+from app.tracking.storing.predictions import PredictionStore
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from app.core.clock import from_datetime
 from app.models.facts import ModelFacts
 from app.stats.tally import Scale, Task
-from app.tracking.decode import ARROW, JSON, NDJSON
+from app.tracking.decoding.decode import ARROW, JSON, NDJSON
 from tests.support.times import NOON
 
 NOW = from_datetime(NOON)

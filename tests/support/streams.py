@@ -10,7 +10,7 @@ from app.db.engine import Database
 from app.models.facts import ModelFacts
 from app.stats.sparse import Sparse
 from app.stats.tally import Scale, Task, count_labels, count_predictions, merge
-from app.tracking.fold import Folder
+from app.tracking.rollups.fold import Folder
 from tests.support.models import make_model
 from tests.support.raw_writer import RawWriter, Row
 
@@ -100,7 +100,7 @@ class Stream:
     async def crash(self) -> None:
         """The folder dies after it wrote and before it was durable."""
         with pytest.MonkeyPatch.context() as patch, contextlib.suppress(_Killed):
-            patch.setattr("app.tracking.fold.folding.announce", _dies)
+            patch.setattr("app.tracking.rollups.fold.folding.announce", _dies)
             await self.folder.fold(self.facts.id)
 
     def moments(self) -> list[int]:

@@ -9,9 +9,9 @@ from app.core.clock import Clock
 from app.db.engine import Database
 from app.models.facts import ModelFacts
 from app.tracking.counting import count_label_rows, count_prediction_rows
-from app.tracking.fold import Folder
 from app.tracking.ledger import pack
 from app.tracking.repository import arrivals
+from app.tracking.rollups.fold import Folder
 from tests.support.raw_writer import RawWriter
 
 Column = NDArray[np.float64]

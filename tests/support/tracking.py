@@ -14,10 +14,10 @@ from app.db.engine import Database
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.stats.tally import Tally
-from app.tracking.decode import JSON
+from app.tracking.decoding.decode import JSON
 from app.tracking.ledger import Ledger, merge, unpack
-from app.tracking.recount import count_blocks, count_labels
 from app.tracking.repository import raw
+from app.tracking.rollups.recount import count_blocks, count_labels
 from app.tracking.schemas import LabelsStored, PredictionsStored
 from app.tracking.service import TrackingService
 

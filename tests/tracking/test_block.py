@@ -7,7 +7,7 @@ import pytest
 
 from app.tracking.batch import Coded, Numbers
 from app.tracking.block import Block, blanked, pack, unpack
-from app.tracking.values import coded, text
+from app.tracking.decoding.values import coded, text
 
 
 def block(n: int = 3, **fields: Any) -> Block:

@@ -8,8 +8,8 @@ import pytest
 
 from app.tracking.batch import Coded, Numbers
 from app.tracking.checked import CheckedPredictions
-from app.tracking.content import content
-from app.tracking.values import coded, text
+from app.tracking.decoding.values import coded, text
+from app.tracking.storing.content import content
 
 GOLDEN = [5917704129046424665, -7420354926187761731, -7224729668117074728]
 GOLDEN_SCORES = [4416226265981102895, -8504439678089000786, -7224729668117074728]

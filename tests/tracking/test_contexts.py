@@ -8,9 +8,9 @@ import pytest
 
 from app.core.clock import FrozenClock
 from app.db.engine import Database
-from app.tracking import contexts
-from app.tracking.contexts import OTHER, Contexts
 from app.tracking.errors import TooManySegmentKeys
+from app.tracking.storing import contexts
+from app.tracking.storing.contexts import OTHER, Contexts
 from tests.support.models import make_model
 from tests.support.tracking import agree, send, totals, tracking
 

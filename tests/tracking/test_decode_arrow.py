@@ -10,11 +10,11 @@ import pytest
 
 from app.core.errors import InvalidRequest, Problem, UnsupportedMediaType
 from app.stats.tally import Task
-from app.tracking import decode
 from app.tracking.batch import MISSING, Coded, PredictionBatch
-from app.tracking.decode import ARROW, decode_labels, decode_predictions
-from app.tracking.decode_errors import MalformedBody, TooManyRows
-from app.tracking.rules import check_predictions
+from app.tracking.decoding import decode
+from app.tracking.decoding.decode import ARROW, decode_labels, decode_predictions
+from app.tracking.decoding.errors import MalformedBody, TooManyRows
+from app.tracking.decoding.rules import check_predictions
 from tests.support.bodies import NOW, facts_of, stream
 
 SECOND = 1_000_000

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from app.core.clock import rfc3339
 from app.stats.tally import Task
-from app.tracking import shapes
 from app.tracking.batch import MISSING, Coded, LabelBatch, PredictionBatch
-from app.tracking.decode import JSON, decode_labels, decode_predictions
+from app.tracking.decoding import shapes
+from app.tracking.decoding.decode import JSON, decode_labels, decode_predictions
 from tests.support.bodies import CLASSES, FORMS, NOW, as_columns, as_rows, facts_of
 
 NAMES = st.text(st.characters(categories=["L", "N"], include_characters=' .-_/~"\\'), min_size=1, max_size=12)

@@ -7,9 +7,9 @@ import pytest
 from app.core.errors import InvalidRequest, Problem, UnsupportedMediaType
 from app.models.facts import ModelFacts
 from app.stats.tally import Task
-from app.tracking.decode import JSON, NDJSON, decode_labels, decode_predictions
-from app.tracking.decode_errors import MalformedBody, TooManyRows
-from app.tracking.rules import check_labels, check_predictions
+from app.tracking.decoding.decode import JSON, NDJSON, decode_labels, decode_predictions
+from app.tracking.decoding.errors import MalformedBody, TooManyRows
+from app.tracking.decoding.rules import check_labels, check_predictions
 from tests.support.bodies import FORMS, NOW, as_columns, as_lines, as_rows, facts_of
 
 GOOD = {"prediction_id": "good", "score": 0.5}

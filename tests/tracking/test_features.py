@@ -7,10 +7,10 @@ from app.core.clock import DAY, FrozenClock
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
 from app.models.reference import ReferenceFeature
-from app.tracking import bins
 from app.tracking.batch import MISSING, Coded, Feature, Numbers
-from app.tracking.features import Features
-from app.tracking.fold import Folder
+from app.tracking.rollups import bins
+from app.tracking.rollups.features import Features
+from app.tracking.rollups.fold import Folder
 from tests.support.models import make_model
 from tests.support.raw_writer import RawWriter, Row
 

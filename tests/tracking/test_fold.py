@@ -7,11 +7,11 @@ import pytest
 from app.core.clock import SECOND, FrozenClock
 from app.core.health import Status
 from app.db.engine import Database
-from app.tracking.fold import Folder
-from app.tracking.horizon import Horizon
-from app.tracking.reading import Reading
-from app.tracking.rebuild import Rebuild
 from app.tracking.repository import arrivals, folding
+from app.tracking.rollups.fold import Folder
+from app.tracking.rollups.horizon import Horizon
+from app.tracking.rollups.reading import Reading
+from app.tracking.rollups.rebuild import Rebuild
 from tests.support.streams import Stream, make_stream
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from app.tracking.errors import Overloaded
-from app.tracking.group import Backlog, Group
+from app.tracking.storing.group import Backlog, Group
 
 
 class Store:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from app.tracking.batch import Text
-from app.tracking.keys import encode, key_of
-from app.tracking.values import text
+from app.tracking.decoding.values import text
+from app.tracking.storing.keys import encode, key_of
 
 MODEL = 0x01020304
 HEAD = bytes([1, 2, 3, 4])

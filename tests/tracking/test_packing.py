@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.stats.sparse import Sparse, consolidate, core_only, hist_only, keys
-from app.tracking.packing import pack_hists, pack_records, unpack_hists, unpack_records, unpack_rows
+from app.tracking.rollups.packing import pack_hists, pack_records, unpack_hists, unpack_records, unpack_rows
 
 EMPTY_CELL = 3
 

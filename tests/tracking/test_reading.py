@@ -7,8 +7,8 @@ from app.core.clock import DAY, HOUR, FrozenClock
 from app.db.engine import Database
 from app.stats.sparse import Sparse, regroup
 from app.stats.tally import Tally
-from app.tracking.reading import Reading, Series
-from app.tracking.reading_errors import UnknownSegment
+from app.tracking.rollups.errors import UnknownSegment
+from app.tracking.rollups.reading import Reading, Series
 from tests.support.models import make_model
 from tests.support.streams import TASKS, Stream, make_stream
 

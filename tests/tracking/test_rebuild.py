@@ -11,11 +11,11 @@ from app.core.clock import DAY, HOUR, MINUTE, FrozenClock, rfc3339
 from app.db.engine import Database
 from app.models.facts import ModelFacts
 from app.stats.tally import Tally
-from app.tracking.expansions import Expansions
-from app.tracking.fold import Folder
-from app.tracking.grains import Cut, answer
-from app.tracking.reading import Reading
-from app.tracking.rebuild import Rebuild
+from app.tracking.rollups.expansions import Expansions
+from app.tracking.rollups.fold import Folder
+from app.tracking.rollups.grains import Cut, answer
+from app.tracking.rollups.reading import Reading
+from app.tracking.rollups.rebuild import Rebuild
 from app.tracking.service import TrackingService
 from tests.support.models import make_model
 from tests.support.streams import TASKS, Stream, make_stream

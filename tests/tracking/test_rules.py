@@ -13,8 +13,8 @@ from app.models.facts import ModelFacts
 from app.stats.tally import Scale, Task
 from app.tracking.batch import MISSING, Coded, Numbers, PredictionBatch, Text
 from app.tracking.checked import CheckedLabels, CheckedPredictions
-from app.tracking.decode import decode_labels, decode_predictions
-from app.tracking.rules import check_labels, check_predictions
+from app.tracking.decoding.decode import decode_labels, decode_predictions
+from app.tracking.decoding.rules import check_labels, check_predictions
 from tests.support.bodies import NOW, as_rows, facts_of
 
 BINARY = facts_of()

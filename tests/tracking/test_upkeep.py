@@ -5,10 +5,10 @@ import pytest
 from app.core.clock import DAY, HOUR, FrozenClock, from_datetime, to_datetime
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
-from app.tracking.reading import Reading
-from app.tracking.rebuild import Rebuild
 from app.tracking.repository import partitions
-from app.tracking.upkeep import Upkeep
+from app.tracking.rollups.reading import Reading
+from app.tracking.rollups.rebuild import Rebuild
+from app.tracking.rollups.upkeep import Upkeep
 from tests.support.models import make_model
 from tests.support.raw_writer import RawWriter, Row
 from tests.support.streams import Stream, make_stream

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from app.core.clock import to_datetime
 from app.stats.sparse import Sparse, merge
-from app.tracking.bins import Bins, as_json, from_json
-from app.tracking.grains import Rows
-from app.tracking.packing import pack_hists, unpack_hists
+from app.tracking.rollups.bins import Bins, as_json, from_json
+from app.tracking.rollups.grains import Rows
+from app.tracking.rollups.packing import pack_hists, unpack_hists
 
 LOCK = 0x0F01E  # class of the advisory locks "I fold the features of model n"
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import from_datetime, to_datetime
-from app.tracking import wire
 from app.tracking.arrival import ROW_BITS
+from app.tracking.repository import wire
 from app.tracking.repository.predictions import KeyTaken, once
 
 COLUMNS = (

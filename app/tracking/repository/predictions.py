@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from app.core.clock import to_datetime
 from app.tracking.arrival import STUB
-from app.tracking.wire import POSTGRES_EPOCH, moments
+from app.tracking.repository.wire import POSTGRES_EPOCH, moments
 
 COLUMNS = ("key", "place", "content", "predicted_at", "score", "context_id", "predicted", "scores")
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.stats.sparse import Sparse
-from app.tracking.grains import DAY_OF_HOURS, DAYS, HOURS, TOTAL, Cut, Rows, group
-from app.tracking.packing import interleave, unpack_records
+from app.tracking.rollups.grains import DAY_OF_HOURS, DAYS, HOURS, TOTAL, Cut, Rows, group
+from app.tracking.rollups.packing import interleave, unpack_records
 
 
 @dataclass(frozen=True, slots=True)

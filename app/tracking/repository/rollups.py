@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from app.stats.codes import Family, code
 from app.stats.sparse import Sparse, core_only, hist_only, merge
-from app.tracking.grains import MINUTES, ROLLUP_KEY, TOTAL, TRIANGLE_KEY, Rows
-from app.tracking.packing import pack_hists, pack_records, unpack_rows
+from app.tracking.rollups.grains import MINUTES, ROLLUP_KEY, TOTAL, TRIANGLE_KEY, Rows
+from app.tracking.rollups.packing import pack_hists, pack_records, unpack_rows
 
 SLICE = 4000  # rows read and written by one statement: a second at most, far from the command timeout
 

@@ -19,14 +19,25 @@ from app.models.facts import ModelFacts
 from app.stats.codes import DELAY_BINS
 from app.stats.sparse import Sparse, core_only
 from app.stats.tally import Shape, Tally
-from app.tracking.expansions import Expansions
-from app.tracking.grains import DAYS, EVERYTHING, GRAINS, HOURS, MINUTES, Cut, Rows, add_up, answer, minute_floor
-from app.tracking.horizon import Horizon
 from app.tracking.ledger import Ledger, merge, unpack
-from app.tracking.reading_errors import UnknownSegment
-from app.tracking.recount import count_blocks, count_labels
 from app.tracking.repository import folding, raw, reads
 from app.tracking.repository.reads import EVERY_COHORT, Standing, Totals
+from app.tracking.rollups.errors import UnknownSegment
+from app.tracking.rollups.expansions import Expansions
+from app.tracking.rollups.grains import (
+    DAYS,
+    EVERYTHING,
+    GRAINS,
+    HOURS,
+    MINUTES,
+    Cut,
+    Rows,
+    add_up,
+    answer,
+    minute_floor,
+)
+from app.tracking.rollups.horizon import Horizon
+from app.tracking.rollups.recount import count_blocks, count_labels
 
 TAIL_SLICE_US = 10 * MINUTE  # raw rows of a tail are counted in slices, so that an hour of any size fits in memory
 OFF_LOOP_BYTES = 2_000_000  # decoding more than this takes over about 2 ms: it goes to a thread

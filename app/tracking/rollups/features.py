@@ -16,15 +16,15 @@ from app.core.clock import MINUTE, Clock
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
 from app.stats.sparse import Sparse, consolidate, keys
-from app.tracking import bins
 from app.tracking.batch import Feature
-from app.tracking.bins import REFERENCE_ROWS, Bins
-from app.tracking.expansions import Expansions
-from app.tracking.grains import DAYS, HOURS, Contexts, Cut, Rows, add_up, group, stack
 from app.tracking.ledger import distinct
 from app.tracking.repository import features as repository
 from app.tracking.repository import folding, raw
 from app.tracking.repository.raw import BLOCKS_AT_ONCE, StoredBlock
+from app.tracking.rollups import bins
+from app.tracking.rollups.bins import REFERENCE_ROWS, Bins
+from app.tracking.rollups.expansions import Expansions
+from app.tracking.rollups.grains import DAYS, HOURS, Contexts, Cut, Rows, add_up, group, stack
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 
 from app.models.facts import ModelFacts
 from app.tracking.checked import CheckedLabels, CheckedPredictions
-from app.tracking.group import Backlog, Group
-from app.tracking.merging import kind
 from app.tracking.schemas import LabelsStored, PredictionsStored
+from app.tracking.storing.group import Backlog, Group
+from app.tracking.storing.merging import kind
 
 SECOND_FLUSHER_ROWS = 256  # single rows of even a hundred clients stay below: they share one flush
 

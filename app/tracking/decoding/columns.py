@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from app.models.facts import ModelFacts
 from app.stats.tally import Task
 from app.tracking.batch import MISSING, Coded, Feature, LabelBatch, Numbers, PredictionBatch, Text
-from app.tracking.decode_errors import TooManyRows
+from app.tracking.decoding.errors import TooManyRows
+from app.tracking.decoding.reader import Reader
 from app.tracking.places import Finding, Findings, Origin
-from app.tracking.reader import Reader
 
 Values = Sequence[Any]
 MAX_NAMES = 1000  # of features, or of anything, in one request

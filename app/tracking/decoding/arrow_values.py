@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pyarrow import types
 
 from app.tracking.batch import MISSING, Coded, Feature, Text
-from app.tracking.reader import Path, Reader
-from app.tracking.values import BOOLEANS, canonical, number_feature, present
+from app.tracking.decoding.reader import Path, Reader
+from app.tracking.decoding.values import BOOLEANS, canonical, number_feature, present
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 # In seconds. Years 1 to 9999: what RFC 3339 can say, and what the database can hold

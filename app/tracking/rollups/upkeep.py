@@ -17,9 +17,9 @@ from app.db.engine import Database
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.tracking.arrival import day_of, first_block, first_place
-from app.tracking.grains import minute_floor
 from app.tracking.repository import folding
 from app.tracking.repository import partitions as tables
+from app.tracking.rollups.grains import minute_floor
 
 logger = logging.getLogger(__name__)
 

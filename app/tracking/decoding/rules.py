@@ -15,10 +15,10 @@ from app.core.errors import MAX_PLACES
 from app.models.facts import ModelFacts
 from app.tracking.batch import MISSING, Coded, Feature, LabelBatch, Numbers, PredictionBatch, Text
 from app.tracking.checked import CheckedLabels, CheckedPredictions
-from app.tracking.outcomes import actuals, outcomes
+from app.tracking.decoding.outcomes import actuals, outcomes
+from app.tracking.decoding.texts import MAX_ID, MAX_NAME, MAX_SEGMENT, MAX_VALUE, flaw, flaws, suspects
+from app.tracking.decoding.values import BOOLEANS
 from app.tracking.places import Findings
-from app.tracking.texts import MAX_ID, MAX_NAME, MAX_SEGMENT, MAX_VALUE, flaw, flaws, suspects
-from app.tracking.values import BOOLEANS
 
 CLOCK_SKEW = 5 * MINUTE  # how far a client's clock may be ahead of ours
 MAX_KEYS = 8  # segment keys of one prediction

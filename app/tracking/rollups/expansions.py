@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.tracking.grains import Contexts
 from app.tracking.repository import folding
+from app.tracking.rollups.grains import Contexts
 
 
 class Expansions:

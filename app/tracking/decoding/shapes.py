@@ -15,8 +15,8 @@ import msgspec
 from app.models.facts import ModelFacts
 from app.stats.tally import Task
 from app.tracking.batch import Numbers, PredictionBatch
+from app.tracking.decoding.values import BOOLEANS
 from app.tracking.places import Form
-from app.tracking.values import BOOLEANS
 
 ID_NAMES = ("prediction_id", "inference_id", "sample_id")
 MAX_LEARNED = 256  # names in a learned shape; beyond that it starts anew with the latest rows

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.tracking import timestamps
 from app.tracking.batch import Coded, Feature, Text
-from app.tracking.decode_errors import MalformedBody
+from app.tracking.decoding import timestamps
+from app.tracking.decoding.errors import MalformedBody
+from app.tracking.decoding.values import booleans, canonical, coded, number_feature, present, text
 from app.tracking.places import Findings
-from app.tracking.values import booleans, canonical, coded, number_feature, present, text
 
 Path = tuple[str, ...]
 Values = Sequence[Any]

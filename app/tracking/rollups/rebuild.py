@@ -18,14 +18,14 @@ from app.models.facts import ModelFacts
 from app.stats.sparse import Sparse, negate, regroup
 from app.stats.sparse import merge as merge_sparse
 from app.tracking.arrival import first_block
-from app.tracking.expansions import Expansions
-from app.tracking.grains import DAYS, TOTAL, Rows, add_up, minute_floor, rollups, since
 from app.tracking.ledger import Ledger, merge, unpack
-from app.tracking.recount import count_blocks, count_labels
 from app.tracking.repository import folding, raw
 from app.tracking.repository import rollups as tables
 from app.tracking.repository.folding import Mark
 from app.tracking.repository.rollups import RECOUNTED
+from app.tracking.rollups.expansions import Expansions
+from app.tracking.rollups.grains import DAYS, TOTAL, Rows, add_up, minute_floor, rollups, since
+from app.tracking.rollups.recount import count_blocks, count_labels
 
 ENTRIES_AT_ONCE = 1_000_000  # of a ledger that is kept back before it is added: about 30 MB
 LISTED = 100

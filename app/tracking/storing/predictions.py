@@ -4,44 +4,37 @@ The index decides: rows are copied straight into the primary key. Only where a k
 anew on the slow road, which tells duplicates, conflicts and waiting labels apart.
 """
 
-import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import Clock, from_datetime
+from app.core.compute import beside
 from app.db.engine import Database
 from app.models.facts import ModelFacts
-from app.tracking import block, prepare
+from app.tracking import block
 from app.tracking.arrival import Arrival
 from app.tracking.checked import CheckedPredictions
-from app.tracking.contexts import Contexts
 from app.tracking.counting import count_label_rows
 from app.tracking.ledger import Ledger, merge, pack
-from app.tracking.merging import merge_predictions
-from app.tracking.prepare import Prepared
 from app.tracking.repository import arrivals, labels, predictions
 from app.tracking.repository.labels import Lines, Waiting
 from app.tracking.repository.predictions import KeyTaken
 from app.tracking.repository.races import repeated
 from app.tracking.schemas import Conflict, PredictionsStored
+from app.tracking.storing import prepare
+from app.tracking.storing.contexts import Contexts
+from app.tracking.storing.merging import merge_predictions
+from app.tracking.storing.prepare import Prepared
 
-Result = TypeVar("Result")
-
-LOOP_ROWS = 4000  # preparing so many takes under 2 ms; more is done in a thread
 HABIT = 10  # transactions; a model whose last ten all took the slow road starts there
 ACCEPTED, DUPLICATE, CONFLICT = 0, 1, 2
-
-
-async def beside(size: int, work: Callable[[], Result], *, limit: int = LOOP_ROWS) -> Result:
-    """`work()`, in a thread where it would hold up the event loop."""
-    return work() if size <= limit else await asyncio.to_thread(work)
 
 
 class Habit:

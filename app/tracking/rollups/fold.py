@@ -13,12 +13,12 @@ from app.core.clock import SECOND, Clock
 from app.core.health import Finding, HealthProbe, Status
 from app.core.telemetry import FOLDED, FOLDING_LAG
 from app.db.engine import Database
-from app.tracking.expansions import Expansions
-from app.tracking.grains import Contexts, Rows, rollups
 from app.tracking.ledger import Ledger, merge, unpack
 from app.tracking.repository import folding
 from app.tracking.repository.folding import Ended
 from app.tracking.repository.rollups import add
+from app.tracking.rollups.expansions import Expansions
+from app.tracking.rollups.grains import Contexts, Rows, rollups
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from typing import Any
 from app.core.errors import InvalidRequest, UnsupportedMediaType
 from app.models.facts import ModelFacts
 from app.tracking.batch import LabelBatch, PredictionBatch
-from app.tracking.columns import Read, Terms, labels, predictions
-from app.tracking.decode_loose import parse, read_loosely
-from app.tracking.decode_typed import read_typed
+from app.tracking.decoding.columns import Read, Terms, labels, predictions
+from app.tracking.decoding.loose import parse, read_loosely
+from app.tracking.decoding.reader import Reader
+from app.tracking.decoding.rules import examine_labels, examine_predictions
+from app.tracking.decoding.shapes import Shape, learn, shape_of
+from app.tracking.decoding.typed import read_typed
 from app.tracking.places import Findings, Form, Origin
-from app.tracking.reader import Reader
-from app.tracking.rules import examine_labels, examine_predictions
-from app.tracking.shapes import Shape, learn, shape_of
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -118,7 +118,7 @@ def _arrow() -> Any:
             "Arrow needs a package that is not installed on the server: pip install 'assay-tracker[arrow]'.",
             supported=(JSON, NDJSON),
         )
-    return import_module("app.tracking.decode_arrow")
+    return import_module("app.tracking.decoding.arrow")
 
 
 def _refusal(origin: Origin, findings: Findings, further: Findings) -> InvalidRequest:

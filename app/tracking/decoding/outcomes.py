@@ -7,8 +7,8 @@ from app.core.errors import MAX_PLACES
 from app.models.facts import ModelFacts
 from app.stats.tally import Task, outside
 from app.tracking.batch import MISSING, Coded, LabelBatch, PredictionBatch
+from app.tracking.decoding.texts import MAX_NAME, flaw
 from app.tracking.places import Findings
-from app.tracking.texts import MAX_NAME, flaw
 
 SUM_TOLERANCE = 1e-6  # of a row of probabilities, which sum to 1
 

@@ -8,14 +8,14 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.compute import beside
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.stats.tally import Scale, Task
 from app.tracking.batch import LabelBatch, PredictionBatch
 from app.tracking.checked import CheckedLabels, CheckedPredictions
-from app.tracking.decode import decode_labels, decode_predictions
-from app.tracking.rules import check_labels, check_predictions
-from app.tracking.storing import beside
+from app.tracking.decoding.decode import decode_labels, decode_predictions
+from app.tracking.decoding.rules import check_labels, check_predictions
 
 Batch = TypeVar("Batch", PredictionBatch, LabelBatch)
 Checked = TypeVar("Checked", CheckedPredictions, CheckedLabels)

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from app.tracking.batch import Feature
-from app.tracking.columns import MAX_CELLS, Columns, Read, Terms, Values
+from app.tracking.decoding.columns import MAX_CELLS, Columns, Read, Terms, Values
+from app.tracking.decoding.shapes import Shape, id_name
+from app.tracking.decoding.values import number_features
 from app.tracking.places import Form, Origin
-from app.tracking.shapes import Shape, id_name
-from app.tracking.values import number_features
 
 _members = msgspec.structs.astuple
 Groups = Mapping[str, Values]  # field → the struct of each row

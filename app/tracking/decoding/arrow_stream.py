@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import ipc, types
 
-from app.tracking.columns import Terms
-from app.tracking.decode_errors import MalformedBody
+from app.tracking.decoding.columns import Terms
+from app.tracking.decoding.errors import MalformedBody
 from app.tracking.places import Origin
 
 MAX_TEXT = 64 << 20  # bytes that views may stand for; the buffers of an honest body hold no more than the body

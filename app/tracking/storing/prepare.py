@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.models.facts import ModelFacts
-from app.tracking import block, wire
+from app.tracking import block
 from app.tracking.batch import Coded, Feature, Numbers, Text
 from app.tracking.block import Block
 from app.tracking.checked import CheckedPredictions
-from app.tracking.content import content
 from app.tracking.counting import count_prediction_rows
-from app.tracking.keys import Keys, encode
 from app.tracking.ledger import Ledger
+from app.tracking.repository import wire
+from app.tracking.storing.content import content
+from app.tracking.storing.keys import Keys, encode
 
 Rows = NDArray[np.intp]
 

@@ -15,23 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.clock import DAY, Clock, from_datetime
+from app.core.compute import beside
 from app.db.engine import Database
 from app.models.facts import ModelFacts
 from app.stats.tally import Task
-from app.tracking import wire
 from app.tracking.arrival import Arrival
 from app.tracking.checked import CheckedLabels
-from app.tracking.history import Change, Line, Verdict, enter
-from app.tracking.keys import Keys, encode
 from app.tracking.ledger import Ledger, merge, pack
-from app.tracking.merging import merge_labels
-from app.tracking.prepare import take_text
-from app.tracking.repository import arrivals, labels, predictions
+from app.tracking.repository import arrivals, labels, predictions, wire
 from app.tracking.repository.labels import Joined, Lines
 from app.tracking.repository.predictions import KeyTaken
 from app.tracking.repository.races import repeated
 from app.tracking.schemas import Conflict, LabelsStored
-from app.tracking.storing import Habit, beside, count_lines
+from app.tracking.storing.history import Change, Line, Verdict, enter
+from app.tracking.storing.keys import Keys, encode
+from app.tracking.storing.merging import merge_labels
+from app.tracking.storing.predictions import Habit, count_lines
+from app.tracking.storing.prepare import take_text
 
 Rows = NDArray[np.intp]
 

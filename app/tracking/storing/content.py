@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.tracking.batch import MISSING, Coded, Text
 from app.tracking.checked import CheckedPredictions
-from app.tracking.keys import is_long
+from app.tracking.storing.keys import is_long
 
 Bits = NDArray[np.uint64]
 

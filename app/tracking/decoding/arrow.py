@@ -14,13 +14,13 @@ from pyarrow import types
 
 from app.models.facts import ModelFacts
 from app.stats.tally import Task
-from app.tracking.arrow_stream import read_stream
-from app.tracking.arrow_values import ArrowReader
 from app.tracking.batch import MISSING, Coded, Feature, LabelBatch, PredictionBatch, Text
-from app.tracking.columns import MAX_NAMES, Terms, one_value
+from app.tracking.decoding.arrow_stream import read_stream
+from app.tracking.decoding.arrow_values import ArrowReader
+from app.tracking.decoding.columns import MAX_NAMES, Terms, one_value
+from app.tracking.decoding.reader import Path
+from app.tracking.decoding.shapes import ID_NAMES, label_cells, prediction_cells
 from app.tracking.places import Finding, Findings, Form, Origin
-from app.tracking.reader import Path
-from app.tracking.shapes import ID_NAMES, label_cells, prediction_cells
 
 Floats = NDArray[np.float64]
 _GROUPS = ("features", "segment", "scores")

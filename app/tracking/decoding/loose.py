@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from app.core.errors import InvalidRequest, Place
-from app.tracking.columns import MAX_CELLS, MAX_NAMES, Columns, Read, Terms
-from app.tracking.decode_errors import MalformedBody
+from app.tracking.decoding.columns import MAX_CELLS, MAX_NAMES, Columns, Read, Terms
+from app.tracking.decoding.errors import MalformedBody
+from app.tracking.decoding.reader import Reader
+from app.tracking.decoding.shapes import ID_NAMES, Shape
 from app.tracking.places import Finding, Findings, Form, Origin, pointer
-from app.tracking.reader import Reader
-from app.tracking.shapes import ID_NAMES, Shape
 
 Objects = list[dict[str, Any]]
 Groups = dict[str, dict[str, list[Any]]]  # field → name → values

@@ -6,7 +6,7 @@ import pytest
 from app.stats import boundaries
 from app.stats.betting import betting, log_capital, mean_excess, predicted_bets
 from app.stats.intervals import clopper_pearson
-from tests.stats.test_reference_values import REFERENCE, same
+from tests.stats.reference import VALUES, same
 
 X = (np.arange(500) % 20 != 7) * 1.0
 
@@ -16,9 +16,9 @@ class TestReferenceValues:
         same(log_capital(X, 0.9)[[99, 499]], "confseq betting_mart x, m=.9 log at 100, 500")
 
     def test_betting_sequence_to_one_grid_step(self) -> None:
-        key = next(key for key in REFERENCE if key.startswith("confseq betting_cs"))
+        key = next(key for key in VALUES if key.startswith("confseq betting_cs"))
         low, high = betting(X)
-        assert (low[99], high[99], low[499], high[499]) == pytest.approx(REFERENCE[key], abs=0.001)
+        assert (low[99], high[99], low[499], high[499]) == pytest.approx(VALUES[key], abs=0.001)
 
     def test_boundaries(self) -> None:
         one = boundaries.normal_mixture(1000, 0.05, tightest_at=500)

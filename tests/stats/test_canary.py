@@ -16,7 +16,7 @@ from app.stats.losses import Question, judge_bounded, judge_unbounded
 from app.stats.oddsratio import log_likelihoods
 from app.stats.paired import mcnemar_log_e
 from app.stats.rollout import forecast
-from tests.stats.test_reference_values import REFERENCE, same
+from tests.stats.reference import VALUES, same
 
 THREE = (((20, 450), (4, 50)), ((25, 448), (6, 52)), ((22, 453), (9, 47)))
 
@@ -84,7 +84,7 @@ class TestDecisions:
         for stable, new in THREE:
             state = update(Canary(), state, stable=stable, new=new)
             found.append(mixture(state.worse))
-        key = next(key for key in REFERENCE if key.startswith("canary rollback log e"))
+        key = next(key for key in VALUES if key.startswith("canary rollback log e"))
         same(found, key)
 
     @pytest.mark.parametrize(("stable", "new", "looks", "outcome", "why"), [

@@ -7,7 +7,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from app.stats.multiplicity import benjamini_hochberg, benjamini_yekutieli, e_bh, holm
-from tests.stats.test_reference_values import same
+from tests.stats.reference import same
 
 P = [0.001, 0.008, 0.039, 0.041, 0.042, 0.06, 0.074, 0.205]
 METHODS = {"holm": holm, "bh": benjamini_hochberg, "by": benjamini_yekutieli}

@@ -15,7 +15,7 @@ from app.stats.budget import OVERSHOOT, log_threshold, overshoot
 from app.stats.conformal import count_p, rank_among, rank_p
 from app.stats.draws import key_of, uniform, uniforms
 from app.stats.sequential import Bucket, Detector, Kind, Monitor, State, begin, replay, update
-from tests.stats.test_reference_values import REFERENCE, same
+from tests.stats.reference import VALUES, same
 
 ALL = Monitor(
     key_of("monitor"),
@@ -37,11 +37,11 @@ def buckets(count: int, start: int = 0, rate: float = 0.05) -> list[Bucket]:
 
 class TestReferenceValues:
     def test_floor_over_five_buckets(self) -> None:
-        key = next(key for key in REFERENCE if key.startswith("SR e-detector"))
+        key = next(key for key in VALUES if key.startswith("SR e-detector"))
         same(edetector.trail(rate_floor(0.05, [25, 30, 22, 41, 52], 500)), key)
 
     def test_ranks_over_six_p_values(self) -> None:
-        key = next(key for key in REFERENCE if key.startswith("rank SR"))
+        key = next(key for key in VALUES if key.startswith("rank SR"))
         same(edetector.trail(NORMAL.log_increments([0.5, 0.03, 0.2, 0.01, 0.005, 0.004])), key)
 
     def test_conformal_p_values(self) -> None:

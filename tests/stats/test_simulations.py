@@ -1,12 +1,16 @@
 """Every simulated check in its smoke form, and the same band against its broken variant, which it must reject."""
 
+import importlib
+import pkgutil
+
 import numpy as np
 import pytest
 
-from tests.stats.simulations import beyond, canaries, monitors, sequences
+from tests.stats import simulations
 from tests.stats.simulations.registry import CHECKS, Check
 
-MODULES = (monitors, sequences, canaries, beyond)  # importing them fills the registry
+for module in pkgutil.iter_modules(simulations.__path__, f"{simulations.__name__}."):
+    importlib.import_module(module.name)  # registers its checks
 
 
 def test_the_registry_holds_what_was_promised() -> None:

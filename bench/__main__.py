@@ -2,9 +2,15 @@
 
 import argparse
 
-from bench import health, ingest, labels, query
+from bench import health, ingest, labels, query, statistics
 
-BENCHMARKS = {"ingest": ingest.run, "labels": labels.run, "query": query.run, "health": health.run}
+BENCHMARKS = {
+    "ingest": ingest.run,
+    "labels": labels.run,
+    "query": query.run,
+    "health": health.run,
+    "statistics": statistics.run,
+}
 
 
 def main() -> None:

@@ -133,7 +133,7 @@ class Tally:
         """How many class slots `class_scores` has: 1 for binary."""
         if self.shape.task is Task.BINARY:
             return 1
-        index = self._family(Family.CLASS_SCORE)[1]
+        index = self._class_scores[1]
         return max(self.shape.classes, int(index.max(initial=0)) // (2 * SCORE_BINS) + 1)
 
     def class_scores(self, start: int = 0, stop: int | None = None) -> Ints:
@@ -142,7 +142,7 @@ class Tally:
         By class slot, whether it is the actual class, and score bin. In slices, because a long series would be large.
         """
         stop = self.points if stop is None else stop
-        cell, index, amount = self._family(Family.CLASS_SCORE)
+        cell, index, amount = self._class_scores
         part = slice(*np.searchsorted(cell, (start, stop)))
         grid = np.zeros((stop - start, self.score_classes * 2 * SCORE_BINS), np.int64)
         grid[cell[part] - np.int64(start), index[part]] = amount[part]
@@ -159,7 +159,7 @@ class Tally:
         claimed = np.ldexp(slots[..., 0].astype(np.float64), -CALIBRATION_BITS)
         if self.shape.task is Task.MULTICLASS:
             return claimed, slots[..., 1], slots[..., 2]
-        cell, index, amount = self._family(Family.CLASS_SCORE)  # a positive is a hit: the score histogram has them
+        cell, index, amount = self._class_scores  # a positive is a hit: the score histogram has them
         where = cell * np.int64(CALIBRATION_BINS) + CALIBRATION_OF_SCORE[index % SCORE_BINS]
         hits, rows = np.zeros(claimed.size, np.int64), np.zeros(claimed.size, np.int64)
         np.add.at(rows, where, amount)
@@ -178,6 +178,11 @@ class Tally:
     @cached_property
     def _sums(self) -> Ints:
         return self._grid(Family.SUM, SUMS * SUM_LIMBS)
+
+    @cached_property
+    def _class_scores(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Ints]:
+        """Found once: slices of a long series would search all entries each."""
+        return self._family(Family.CLASS_SCORE)
 
     def _family(self, family: Family) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Ints]:
         """Cell, index and amount of the entries of one family, in order."""

@@ -23,7 +23,9 @@ async def names(connection: Any, table: str) -> set[str]:
 async def create(connection: Any, table: str, name: str, column: str, low: str, high: str) -> None:
     """A partition for [low, high) (SQL literals); rows that the default partition took meanwhile move over."""
     await connection.execute(f"set local lock_timeout = '{_LOCK_WAIT}'")
-    await connection.execute(f"lock table {table}_default in access exclusive mode")
+    # The parent, not the default partition alone: a query that has read the list of partitions and then waits for one
+    # goes on without the new one, on a snapshot in which the rows have moved there, and does not see them.
+    await connection.execute(f"lock table {table} in access exclusive mode")
     await connection.execute(f"create table {name} (like {table} including all)")
     await connection.execute(
         f"with moved as (delete from {table}_default where {column} >= {low} and {column} < {high} returning *) "  # noqa: S608

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc, chdtri, xlogy
+from scipy.special import chdtrc, chdtri
 
 from app.stats.intervals import z_of
 
@@ -158,9 +158,14 @@ def _chi2(ref: Floats, cur: Floats, used: NDArray[np.bool_]) -> Floats:
 
 def _g(ref: Floats, cur: Floats) -> Floats:
     """2 Σ observed ln(observed / expected)."""
-    n, m, both = ref.sum(axis=-1), cur.sum(axis=-1), ref + cur
-    inner = (xlogy(ref, ref) + xlogy(cur, cur) - xlogy(both, both)).sum(axis=-1)
-    return np.asarray(np.maximum(2 * (inner - xlogy(n, n) - xlogy(m, m) + xlogy(n + m, n + m)), 0.0))
+    n, m = ref.sum(axis=-1), cur.sum(axis=-1)
+    inner = (_count_log(ref) + _count_log(cur) - _count_log(ref + cur)).sum(axis=-1)
+    return np.asarray(np.maximum(2 * (inner - _count_log(n) - _count_log(m) + _count_log(n + m)), 0.0))
+
+
+def _count_log(counts: Floats) -> Floats:
+    """c log c of whole numbers, 0 at 0; several times faster than xlogy."""
+    return np.asarray(counts * np.log(np.maximum(counts, 1.0)))
 
 
 def _sparse(ref: Floats, cur: Floats, used: NDArray[np.bool_]) -> NDArray[np.bool_]:

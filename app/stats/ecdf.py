@@ -167,28 +167,31 @@ def exact_p(d: float, n: int, m: int) -> float:
     rows = np.arange(n + 1)
     low = np.maximum(-((limit - rows * m) // n), 0)
     high = np.minimum((rows * m + limit) // n, m)
-    inside = np.zeros(m + 2)  # paths to (i, j) that stayed inside, over C(i + m, m)
+    inside = np.zeros(m + 1)  # paths to (i, j) that stayed inside, over C(i + m, m)
     inside[: high[0] + 1] = 1.0
-    p = 0.0
+    along, across = np.zeros(n + 1), []  # what leaves by a step in j from each row; by a step in i: row, places, paths
     for i in range(n + 1):
         if i:
             start, stop = low[i], high[i] + 1
             inside[low[i - 1] : start] = 0.0
             # the step in i keeps j: paths shrink by C(i − 1 + m, m) / C(i + m, m)
             inside[start:stop] = np.cumsum(inside[start:stop] * (i / (i + m)))
-            inside[stop:] = 0.0
-        if high[i] < m:  # out by a step in j
-            p += inside[high[i]] * _rest(i, high[i] + 1, n, m)
-        if i < n and low[i + 1] > low[i]:  # out by a step in i
+        along[i] = inside[high[i]]
+        if i < n and low[i + 1] > low[i]:
             lost = np.arange(low[i], min(low[i + 1], high[i] + 1))
-            p += float(np.dot(inside[lost], _rest(i + 1, lost, n, m))) * (i + 1) / (i + 1 + m)
-    return float(min(p, 1.0))
+            across.append((np.full(lost.size, i + 1), lost, inside[lost] * ((i + 1) / (i + 1 + m))))
+    over = np.flatnonzero(high < m)
+    p = float(np.dot(along[over], _rest(over, high[over] + 1, n, m)))
+    if across:
+        row, place, paths = (np.concatenate(part) for part in zip(*across, strict=True))
+        p += float(np.dot(paths, _rest(row, place, n, m)))
+    return min(p, 1.0)
 
 
-def _rest(i: int, j: ArrayLike, n: int, m: int) -> Floats:
+def _rest(i: NDArray[np.integer], j: NDArray[np.integer], n: int, m: int) -> Floats:
     """Share of all paths that one path's worth at (i, j), as scaled in row i, stands for."""
-    left, up = n - i, m - np.asarray(j, np.float64)
-    return np.asarray(np.exp(_choose(left + up, left) + _choose(float(i + m), m) - _choose(float(n + m), m)))
+    left, up = n - i, m - j
+    return np.asarray(np.exp(_choose(left + up, left) + _choose(i + m, m) - _choose(n + m, m)))
 
 
 def _choose(n: ArrayLike, k: ArrayLike) -> Floats:

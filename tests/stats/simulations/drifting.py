@@ -74,4 +74,4 @@ def v20_broken(runs: int, rng: Generator) -> Result:
     return rate_at_most(folklore, 0.06, runs, f"p < .05 alone at 10⁶ rows, small effect: {alone:.3f}")
 
 
-register(Check("V20", "size of drift tests, worst; small effects at 10⁶ rows", v20, 2000, 240, v20_broken, "PSI > 0.1"))
+register(Check("V20", "size of drift tests, worst; small effects at 10⁶ rows", v20, 2000, 160, v20_broken, "PSI > 0.1"))

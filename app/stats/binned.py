@@ -84,11 +84,11 @@ def _deviation(counts: Floats, edges: Floats) -> Floats:
     if not edges.size:
         return np.zeros(counts.shape[:-1])
     middle = np.concatenate((edges[:1], (edges[1:] + edges[:-1]) / 2, edges[-1:]))
-    share = counts / counts.sum(axis=-1, keepdims=True)
-    mean = (share * middle).sum(axis=-1, keepdims=True)
-    return np.asarray(np.sqrt((share * (middle - mean) ** 2).sum(axis=-1)))
+    middle = middle - middle.mean()
+    n = counts.sum(axis=-1)
+    return np.asarray(np.sqrt(np.maximum(counts @ middle**2 / n - (counts @ middle / n) ** 2, 0.0)))
 
 
 def _spread(f: Floats, width: Floats) -> Floats:
     root = np.sqrt(np.maximum(f * (1 - f), 0.0))
-    return np.asarray(((root[..., 1:] + root[..., :-1]) / 2 * width).sum(axis=-1))
+    return np.asarray(root @ (np.append(width, 0.0) + np.append(0.0, width)) / 2)  # trapezoids

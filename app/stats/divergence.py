@@ -134,7 +134,8 @@ def _js(ref: Floats, cur: Floats) -> tuple[Floats, Floats]:
 
 def _error(q: Floats, slope_q: Floats, m: Floats, p: Floats, slope_p: Floats, n: Floats) -> Floats:
     def variance(share: Floats, slope: Floats) -> Floats:
-        return np.asarray((share * slope**2).sum(axis=-1) - (share * slope).sum(axis=-1) ** 2)
+        weighed = share * slope
+        return np.asarray((weighed * slope).sum(axis=-1) - weighed.sum(axis=-1) ** 2)
 
     return np.asarray(np.sqrt(np.maximum(variance(q, slope_q) / m[..., 0] + variance(p, slope_p) / n[..., 0], 0.0)))
 

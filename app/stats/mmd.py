@@ -22,7 +22,7 @@ def mmd(
     features: int = FEATURES,
     permutations: int = PERMUTATIONS,
 ) -> Tested:
-    """Samples [n, d] and [m, d], columns put on the reference's scale; kernel exp(−|x − y|² / 2h²), h the median
+    """Samples [n, d] and [m, d], columns put on the scale of both together; kernel exp(−|x − y|² / 2h²), h the median
     distance (Gretton et al. 2012), on random features (Rahimi and Recht 2007).
 
     Statistic: squared distance of the mean features. p is exact for any size: permutations with the one seen counted.
@@ -61,9 +61,13 @@ def _thinned(sample: Floats, random: np.random.Generator) -> Floats:
 
 
 def _scaled(x: Floats, y: Floats) -> Floats:
-    sd = x.std(axis=0)
-    both = (np.concatenate((x, y)) - x.mean(axis=0)) / np.where(sd > 0, sd, 1.0)
-    return np.asarray(np.nan_to_num(both))  # a missing value stands at the mean
+    """By the pooled mean and deviation: the reference's own would tell the samples apart under the null too."""
+    both = np.concatenate((x, y))
+    known = np.isfinite(both)
+    n = np.maximum(known.sum(axis=0), 1)
+    away = np.where(known, both - np.where(known, both, 0.0).sum(axis=0) / n, 0.0)  # a missing value stands at the mean
+    sd = np.sqrt((away**2).sum(axis=0) / n)
+    return np.asarray(away / np.where(sd > 0, sd, 1.0))
 
 
 def _mapped(rows: Floats, features: int, random: np.random.Generator) -> Floats:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
@@ -60,15 +60,20 @@ class ShapedRouter(APIRouter):
 
 
 def flat(*routers: APIRouter) -> tuple[APIRoute, ...]:
-    """Every operation of the routers, also of those they include, as routes of one level."""
+    """Every operation of the routers, also of those they include, as routes of one level, each of its own class."""
     return tuple(
-        APIRoute(
+        _class_of(context)(
             **{name: getattr(context, name) for name in _PARAMETERS if hasattr(context, name)}
             | {"generate_unique_id_function": _operation_id}
         )
         for router in routers
         for context in iter_route_contexts(router.routes)
     )
+
+
+def _class_of(context: RouteContext) -> type[APIRoute]:
+    found = type(context.original_route)
+    return found if issubclass(found, APIRoute) else APIRoute
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.auth.guards import Scoped
 from app.auth.principal import Principal
+from app.core.direct import DirectRoute
 from app.core.errors import InvalidRequest, Problem, Unavailable, UnsupportedMediaType
 from app.core.http import BodyTooLarge, responses
 from app.core.limits import TooManyRequests
@@ -20,6 +21,7 @@ from app.tracking.schemas import LabelsStored, PredictionSeen, PredictionsStored
 from app.tracking.service import TrackingService
 
 router = APIRouter(prefix="/models/{model_id}", tags=["tracking"])
+ingest = APIRouter(route_class=DirectRoute)
 
 Service = Annotated[TrackingService, Depends(provided(TrackingService))]
 Model = Annotated[ModelId, Path(description="the model's public id", examples=["fraud_model_v2.0"])]
@@ -59,7 +61,7 @@ def _shown(example: dict[str, Any], *refusals: type[Problem]) -> dict[int | str,
     return {200: {"content": {"application/json": {"example": example}}}, **responses(*refusals)}
 
 
-@router.post(
+@ingest.post(
     "/predictions",
     status_code=201,
     summary="Send predictions",
@@ -83,7 +85,7 @@ async def store_predictions(
     return _created(answer)
 
 
-@router.post(
+@ingest.post(
     "/labels",
     status_code=201,
     summary="Send labels",
@@ -108,6 +110,9 @@ async def store_labels(
     body, kind = await request.body(), request.headers.get("content-type", "")
     answer = await service.store_labels(model_id, body, kind, imported=imported, principal=principal)
     return _created(answer)
+
+
+router.include_router(ingest)
 
 
 @router.get(

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,21 @@ class Truth:
     _order: int = 0
 
     def predict(self, name: str, row: Predicted) -> None:
-        """The first content of an id stands."""
-        self.predictions.setdefault(name, row)
+        """The first content of an id stands. Of labels that waited for it the last one counts, from now on."""
+        if name in self.predictions:
+            return
+        self.predictions[name] = row
+        if name in self.labels:
+            last = max(self.labels[name], key=_rank)
+            self.labels[name] = [replace(last, known_at=max(last.known_at, row.known_at))]
 
     def label(self, name: str, actual: str | float, known_at: int, *, correction: bool = False) -> None:
-        """The same again is a duplicate; another value is a conflict unless it is a correction."""
+        """The same again is a duplicate; another value is a conflict unless it is a correction.
+
+        No label is known before its prediction is.
+        """
+        if name in self.predictions:
+            known_at = max(known_at, self.predictions[name].known_at)
         history = self.labels.setdefault(name, [])
         self._order += 1
         if not history or (correction and max(history, key=_rank).actual != actual):

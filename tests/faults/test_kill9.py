@@ -47,16 +47,29 @@ class TestKill9:
         draw = random.Random(seed)
         product = ServedProduct(folder)
         product.start()
-        product.wait_until_ready()
-        notes = Notes()
-        token = product.token()
-        headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=f"{product.url}/api/v1", headers=headers, timeout=10) as client:
-            await set_up(client)
-            writers = [asyncio.create_task(write(client, notes, random.Random(seed + n))) for n in range(WRITERS)]
+        try:
+            notes, counted, recoveries = await endure(product, draw, database_kills, server_kills)
+            found = await stored(product)
+        finally:
+            ended = product.stop()
+        assert ended == 0
+        report(seed, notes, found, counted, recoveries)
+
+
+async def endure(
+    product: ServedProduct, draw: random.Random, database_kills: int, server_kills: int
+) -> tuple[Notes, dict[str, int], list[float]]:
+    """Kills under load: what the clients saw, what the product counts in the end, seconds until ready after each."""
+    product.wait_until_ready()
+    notes, recoveries = Notes(), []
+    headers = {"Authorization": f"Bearer {product.token()}"}
+    async with httpx.AsyncClient(base_url=f"{product.url}/api/v1", headers=headers, timeout=10) as client:
+        await set_up(client)
+        async with asyncio.TaskGroup() as writers:
+            for _ in range(WRITERS):
+                writers.create_task(write(client, notes, random.Random(draw.random())))
             faults = ["database"] * database_kills + ["server"] * server_kills
             draw.shuffle(faults)
-            recoveries = []
             for fault in faults:
                 await asyncio.sleep(draw.uniform(0.1, 0.6))
                 if fault == "database":
@@ -67,11 +80,7 @@ class TestKill9:
                 recoveries.append(await asyncio.to_thread(product.wait_until_ready))
             await asyncio.sleep(0.5)
             notes.done = True
-            await asyncio.gather(*writers)
-            counted = await totals(client)
-        found = await stored(product)
-        assert product.stop() == 0
-        report(seed, notes, found, counted, recoveries)
+        return notes, await totals(client), recoveries
 
 
 async def set_up(client: httpx.AsyncClient) -> None:

@@ -60,7 +60,10 @@ class ServedProduct:
     def kill_database(self) -> None:
         """SIGKILL of the postmaster and all its children."""
         pid = int((self.data / "postgres/postmaster.pid").read_text().splitlines()[0])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except FileNotFoundError:
+            return  # it is down already, from the fault before this one
         for victim in (pid, *map(int, children)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)

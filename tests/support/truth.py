@@ -96,6 +96,7 @@ def _decisions(predicted: list[Any], actual: list[Any], classes: tuple[str, ...]
     average: dict[str, Any] = {"average": "binary", "pos_label": classes[1]} if binary else {"average": "macro"}
     answer = {
         "accuracy": sk.accuracy_score(actual, predicted),
+        "specificity": _specificity(predicted, actual, classes),
         "precision": sk.precision_score(actual, predicted, zero_division=0, **average),
         "recall": sk.recall_score(actual, predicted, zero_division=0, **average),
         "f1": sk.f1_score(actual, predicted, zero_division=0, **average),
@@ -111,10 +112,28 @@ def _decisions(predicted: list[Any], actual: list[Any], classes: tuple[str, ...]
     return answer
 
 
+def _specificity(predicted: list[Any], actual: list[Any], classes: tuple[str, ...]) -> float:
+    """Recall of "not this class": of the positive class, or the mean over the classes that occur."""
+    present = [classes[1]] if len(classes) == 2 else sorted({*actual, *predicted})
+    rates = []
+    for name in present:
+        hits = sk.recall_score([a != name for a in actual], [p != name for p in predicted], zero_division=0)
+        rates.append(hits)
+    return float(np.mean(rates))
+
+
+def _calibration_error(claimed: np.ndarray, came_true: np.ndarray) -> float:
+    """ECE over 16 bins of equal width."""
+    of = np.minimum((claimed * 16).astype(int), 15)
+    gaps = [abs(claimed[of == b].sum() - came_true[of == b].sum()) for b in range(16)]
+    return float(np.sum(gaps) / len(claimed))
+
+
 def _binary_scores(truth: np.ndarray, score: np.ndarray) -> dict[str, float]:
     answer = {
         "log_loss": sk.log_loss(truth, score, labels=[0, 1]),
         "brier": sk.brier_score_loss(truth, score),
+        "ece": _calibration_error(score, truth),
     }
     if 0 < truth.sum() < len(truth):
         answer["roc_auc"] = sk.roc_auc_score(truth, score)
@@ -129,9 +148,11 @@ def _multiclass_scores(truth: np.ndarray, scores: np.ndarray) -> dict[str, float
     answer = {
         "log_loss": float(-np.log((clipped / clipped.sum(axis=1, keepdims=True))[np.arange(len(truth)), truth]).mean()),
         "brier": float(((scores - hot) ** 2).sum(axis=1).mean()),
+        "ece": _calibration_error(scores.max(axis=1), scores.argmax(axis=1) == truth),
     }
     if len(set(truth.tolist())) == k and len(truth) > k:
         answer["roc_auc"] = float(np.mean([sk.roc_auc_score(hot[:, c], scores[:, c]) for c in range(k)]))
+        answer["pr_auc"] = float(np.mean([sk.average_precision_score(hot[:, c], scores[:, c]) for c in range(k)]))
     return answer
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from app.core import telemetry
 from app.core.clock import FrozenClock
 from app.db.engine import Database
 from tests.support.http import Identities, bearer, client_of
@@ -234,7 +235,10 @@ class TestClientsThatLeave:
 
 
 class TestCounters:
-    async def test_say_what_became_of_rows(self, database: Database, admin: httpx.AsyncClient) -> None:
+    async def test_say_what_became_of_rows(
+        self, database: Database, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(telemetry, "_models", set())  # other tests of this process have used the names up
         await make_model(database, "counted")
         for rows in (ROWS, ROWS, [ROWS[0] | {"score": 0.1}]):
             await admin.post("/models/counted/predictions", json={"predictions": rows})

@@ -1,7 +1,6 @@
 """Real PostgreSQL for every test: one embedded server a session, one fresh database a test (cloned in about 20 ms)."""
 
 import itertools
-import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from app.main import create_app
 from tests.support.http import Identities, bearer, client_of, running
 from tests.support.room import room
 from tests.support.times import NOON
+from tests.support.tools import OTHER_POSTGRES
 
 # Nothing here must survive a crash; the fault tests start servers of their own, with everything on.
 FAST = {
@@ -29,8 +29,6 @@ FAST = {
     "shared_buffers": "128MB",
     "autovacuum": "off",
 }
-# Set by the test that runs the database and tracking tests on another PostgreSQL.
-OTHER_POSTGRES = os.environ.get("ASSAY_TEST_POSTGRES_BIN")
 _numbers = itertools.count()
 
 
@@ -38,8 +36,7 @@ _numbers = itertools.count()
 def server() -> Iterator[EmbeddedServer]:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="assay-test-", dir=memory if memory.is_dir() else None) as folder:
-        programs = Path(OTHER_POSTGRES) if OTHER_POSTGRES else None
-        embedded = EmbeddedServer(Path(folder), parameters=FAST, programs=programs)
+        embedded = EmbeddedServer(Path(folder), parameters=FAST, programs=OTHER_POSTGRES)
         embedded.start()
         yield embedded
         embedded.stop()

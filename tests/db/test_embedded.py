@@ -9,13 +9,14 @@ import asyncpg
 import pytest
 
 from app.db.embedded import EmbeddedServer
+from tests.support.tools import OTHER_POSTGRES
 
 SMALL = {"shared_buffers": "32MB"}
 
 
 @pytest.fixture
 def own(folder: Path):
-    embedded = EmbeddedServer(folder / "data", parameters=SMALL)
+    embedded = EmbeddedServer(folder / "data", parameters=SMALL, programs=OTHER_POSTGRES)
     embedded.start()
     yield embedded
     embedded.stop()
@@ -45,7 +46,7 @@ class TestEmbeddedServer:
             assert await ask(own, f"show {name}") == "on"
 
     async def test_a_second_process_on_the_same_directory_attaches(self, own: EmbeddedServer, folder: Path) -> None:
-        second = EmbeddedServer(folder / "data", parameters=SMALL)
+        second = EmbeddedServer(folder / "data", parameters=SMALL, programs=OTHER_POSTGRES)
         second.start()
         assert own.owned
         assert not second.owned
@@ -59,11 +60,11 @@ class TestEmbeddedServer:
         assert await ask_until_answered(own, "select 1", seconds=10) == 1
 
     async def test_starts_again_on_its_data(self, folder: Path) -> None:
-        first = EmbeddedServer(folder / "data", parameters=SMALL)
+        first = EmbeddedServer(folder / "data", parameters=SMALL, programs=OTHER_POSTGRES)
         first.start()
         await ask(first, "create table kept (n int)")
         first.stop()
-        again = EmbeddedServer(folder / "data", parameters=SMALL)
+        again = EmbeddedServer(folder / "data", parameters=SMALL, programs=OTHER_POSTGRES)
         again.start()
         assert await ask(again, "select count(*) from kept") == 0
         again.stop()

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+_OTHER = os.environ.get("ASSAY_TEST_POSTGRES_BIN")
+# Its folder of programs, set by the test that runs the database's tests on another PostgreSQL than the embedded one.
+OTHER_POSTGRES = Path(_OTHER) if _OTHER else None
+
 
 def need(program: str, *, package: str, where: str | None = None) -> Path:
     """The program's path. Without it: a failure when ASSAY_TEST_REQUIRE=all, else the test is left out and says so."""

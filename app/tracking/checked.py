@@ -22,6 +22,8 @@ class CheckedPredictions:
     predicted_at: NDArray[np.int64]  # us
     version_no: NDArray[np.int32]
     predicted: NDArray[np.int32]  # class index; 0 for regression
+    sent_version: NDArray[np.int32]  # as `version_no` and `predicted`, but MISSING where the row left it out
+    sent_class: NDArray[np.int32]
     score: NDArray[np.float64]  # P(positive class) or the predicted value; NaN where a row has none
     scores: NDArray[np.float64] | None  # (n, k), multiclass; a row of NaN where a row has none
     features: Mapping[str, Feature]

@@ -12,6 +12,7 @@ from app.tracking.decoding.values import coded, text
 from app.tracking.storing.content import content
 
 GOLDEN = [5917704129046424665, -7420354926187761731, -7224729668117074728]
+GOLDEN_LEFT_OUT = [7997450277555672022, 5644133904629140999, 7351006176299441936]
 GOLDEN_SCORES = [4416226265981102895, -8504439678089000786, -7224729668117074728]
 
 
@@ -22,6 +23,8 @@ def batch(**fields: Any) -> CheckedPredictions:
         predicted_at=np.zeros(3, np.int64),
         version_no=np.array([1, 1, 2], np.int32),
         predicted=np.array([0, 1, 1], np.int32),
+        sent_version=np.array([1, 1, 2], np.int32),
+        sent_class=np.array([0, 1, 1], np.int32),
         score=np.array([0.25, 0.75, np.nan]),
         scores=None,
         features={"amount": Numbers(np.array([1.5, -0.0, 1e300])), "country": coded(["DE", None, "FR"])},
@@ -37,12 +40,16 @@ def test_golden() -> None:
     assert content(batch()).tolist() == GOLDEN
     scores = np.array([[0.5, 0.5, 0.0], [0.1, 0.2, 0.7], [np.nan] * 3])
     assert content(batch(scores=scores)).tolist() == GOLDEN_SCORES
+    left_out = np.full(3, -1, np.int32)
+    assert content(batch(sent_version=left_out, sent_class=left_out)).tolist() == GOLDEN_LEFT_OUT
 
 
 @pytest.mark.parametrize(
     "same",
     [
         pytest.param({"predicted_at": np.arange(3)}, id="the timestamp"),
+        pytest.param({"version_no": np.array([7, 8, 9], np.int32)}, id="the version that stood for one left out"),
+        pytest.param({"predicted": np.array([1, 0, 0], np.int32)}, id="the class that followed from the scores"),
         pytest.param({"subject": text(["s", "", ""])}, id="the subject"),
         pytest.param(
             {"features": {"country": coded(["DE", None, "FR"]), "amount": Numbers(np.array([1.5, 0.0, 1e300]))}},
@@ -68,8 +75,10 @@ def test_does_not_hold(same: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"version_no": np.array([2, 2, 1], np.int32)},
-        {"predicted": np.array([1, 0, 0], np.int32)},
+        {"sent_version": np.array([2, 2, 1], np.int32)},
+        {"sent_version": np.full(3, -1, np.int32)},
+        {"sent_class": np.array([1, 0, 0], np.int32)},
+        {"sent_class": np.full(3, -1, np.int32)},
         {"score": np.array([0.5, np.nan, 0.0])},
         {"segments": {"channel": coded(["app", "web", "web"])}},
         {"segments": {"Channel": coded(["web", "app", "x"])}},
@@ -102,6 +111,8 @@ def test_hardly_ever_collides() -> None:
         predicted_at=np.zeros(n, np.int64),
         version_no=np.ones(n, np.int32),
         predicted=np.arange(n, dtype=np.int32) % 2,
+        sent_version=np.ones(n, np.int32),
+        sent_class=np.arange(n, dtype=np.int32) % 2,
         score=(np.arange(n) % 1000) / 1000,
         scores=None,
         features={"x": Numbers((np.arange(n) // 1000).astype(np.float64)), "y": Numbers(np.arange(n) / 1024)},

@@ -214,6 +214,40 @@ class TestTasks:
         assert found.scored.tolist() == [3]
         await agree(database, facts)
 
+    @pytest.mark.parametrize("change", ["version", "threshold", "champion"])
+    async def test_what_was_left_out_may_stand_for_something_else_by_now(
+        self, database: Database, clock: FrozenClock, change: str
+    ) -> None:
+        await make_model(database, versions=("1", "2"), champion="1")
+        rows = [row("a"), row("b", predicted="1"), row("c", version="1"), row("d", segment={"channel": "web"})]
+        assert (await send(tracking(database, clock), *rows)).accepted == 4
+        async with database.transaction() as connection:
+            await connection.execute(
+                {
+                    "version": "delete from model_alias",
+                    "threshold": "update model set threshold = 0.9",
+                    "champion": "update model_alias set version_no = (select max(id) from model_version)",
+                }[change]
+            )
+        later = tracking(database, clock)
+        answer = await send(later, *rows)
+        assert (answer.duplicates, answer.conflicts) == (4, [])
+        assert (await send(later, row("e"))).accepted == 1
+        seen = [await later.prediction("m1", name) for name in ("a", "e")]
+        assert [(found.version, found.predicted) for found in seen] == [
+            ("1", "1"),
+            ("1" if change == "threshold" else "2", "0" if change == "threshold" else "1"),
+        ]
+
+    async def test_what_is_named_now_and_was_left_out_then_is_another_content(
+        self, database: Database, clock: FrozenClock
+    ) -> None:
+        await make_model(database)
+        service = tracking(database, clock)
+        await send(service, row("a"))
+        for other in (row("a", version="1"), row("a", predicted="1")):
+            assert len((await send(service, other)).conflicts) == 1
+
     async def test_a_class_that_the_model_learns_changes_no_earlier_content(
         self, database: Database, clock: FrozenClock
     ) -> None:

@@ -15,7 +15,7 @@ SUM_TOLERANCE = 1e-6  # of a row of probabilities, which sum to 1
 Floats = NDArray[np.float64]
 Indexes = NDArray[np.int32]
 Path = tuple[str, ...]
-Outcomes = tuple[Indexes, Floats, Floats | None, tuple[str, ...]]
+Outcomes = tuple[Indexes, Indexes, Floats, Floats | None, tuple[str, ...]]
 _PROBABILITY = ("out_of_range", "must be a probability between 0 and 1")
 
 
@@ -58,18 +58,22 @@ class _Classes:
 
 
 def outcomes(batch: PredictionBatch, facts: ModelFacts, findings: Findings) -> Outcomes:
-    """Predicted class (0 for regression), score, scores and new classes; NaN for what a row lacks."""
+    """Predicted class (0 for regression), the same as sent, score, scores and new classes.
+
+    What a row lacks is NaN, and MISSING in the class as sent.
+    """
     classes = _Classes(facts)
     scores = None
     match facts.task:
         case Task.BINARY:
-            predicted, score = _binary(batch, facts, classes, findings)
+            predicted, sent, score = _binary(batch, facts, classes, findings)
         case Task.MULTICLASS:
-            predicted, scores = _multiclass(batch, classes, findings)
+            predicted, sent, scores = _multiclass(batch, classes, findings)
             score = np.full(len(batch), np.nan)
         case Task.REGRESSION:
-            predicted, score = np.zeros(len(batch), np.int32), _regression(batch, facts, findings)
-    return predicted, score, scores, classes.new
+            predicted = sent = np.zeros(len(batch), np.int32)
+            score = _regression(batch, facts, findings)
+    return predicted, sent, score, scores, classes.new
 
 
 def actuals(batch: LabelBatch, facts: ModelFacts, findings: Findings) -> tuple[Floats, tuple[str, ...]]:
@@ -81,7 +85,9 @@ def actuals(batch: LabelBatch, facts: ModelFacts, findings: Findings) -> tuple[F
     return batch.actual, ()
 
 
-def _binary(batch: PredictionBatch, facts: ModelFacts, classes: _Classes, findings: Findings) -> tuple[Indexes, Floats]:
+def _binary(
+    batch: PredictionBatch, facts: ModelFacts, classes: _Classes, findings: Findings
+) -> tuple[Indexes, Indexes, Floats]:
     if batch.score is None:
         score = np.full(len(batch), np.nan)
     else:
@@ -90,19 +96,23 @@ def _binary(batch: PredictionBatch, facts: ModelFacts, classes: _Classes, findin
             findings.where((score < 0) | (score > 1), ("score",), *_PROBABILITY)
     sent = None if batch.predicted is None else classes.indexes(batch.predicted, ("predicted",), findings)
     if sent is not None and not (sent == MISSING).any():
-        return sent, score
+        return sent, sent, score
     # NaN reaches no threshold; such a row without a class is refused below
     decided = np.where(score >= facts.threshold, facts.positive, 1 - facts.positive).astype(np.int32)
     lacking = np.isnan(score) if sent is None else np.isnan(score) & (sent == MISSING)
     findings.where(lacking, ("predicted",), "missing", "needs predicted, score or both")
-    return decided if sent is None else np.where(sent == MISSING, decided, sent), score
+    if sent is None:
+        return decided, _none(batch), score
+    return np.where(sent == MISSING, decided, sent), sent, score
 
 
-def _multiclass(batch: PredictionBatch, classes: _Classes, findings: Findings) -> tuple[Indexes, Floats | None]:
+def _multiclass(
+    batch: PredictionBatch, classes: _Classes, findings: Findings
+) -> tuple[Indexes, Indexes, Floats | None]:
     sent = None if batch.predicted is None else classes.indexes(batch.predicted, ("predicted",), findings)
     scores = None if batch.scores is None else _aligned(batch.scores, batch.score_classes, classes, findings)
     if sent is not None and not (sent == MISSING).any():
-        return sent, scores
+        return sent, sent, scores
     if scores is None:
         best, lacking = np.zeros(len(batch), np.int32), np.ones(len(batch), np.bool_)
     else:
@@ -112,7 +122,11 @@ def _multiclass(batch: PredictionBatch, classes: _Classes, findings: Findings) -
         lacking &= sent == MISSING
         best = np.where(sent == MISSING, best, sent)
     findings.where(lacking, ("predicted",), "missing", "needs predicted, scores or both")
-    return best, scores
+    return best, _none(batch) if sent is None else sent, scores
+
+
+def _none(batch: PredictionBatch) -> Indexes:
+    return np.full(len(batch), MISSING, np.int32)
 
 
 def _aligned(scores: Floats, names: tuple[str, ...], classes: _Classes, findings: Findings) -> Floats:

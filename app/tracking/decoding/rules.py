@@ -55,12 +55,15 @@ def examine_predictions(
     _not_expired(batch.predicted_at, facts, now_us, findings)
     _features(batch.features, facts.schema, findings)
     _segments(batch.segments, findings)
-    predicted, score, scores, new = outcomes(batch, facts, findings)
+    predicted, sent_class, score, scores, new = outcomes(batch, facts, findings)
+    sent_version = _versions(batch.version, facts, findings)
     checked = CheckedPredictions(
         ids=batch.ids,
         predicted_at=batch.predicted_at,
-        version_no=_versions(batch.version, facts, findings),
+        version_no=_completed(sent_version, facts),
         predicted=predicted,
+        sent_version=sent_version,
+        sent_class=sent_class,
         score=score,
         scores=scores,
         features=batch.features,
@@ -105,14 +108,19 @@ def _not_expired(times: Times, facts: ModelFacts, now_us: int, findings: Finding
 
 
 def _versions(version: Coded, facts: ModelFacts, findings: Findings) -> NDArray[np.int32]:
-    """A version left out is the champion, else the latest."""
+    """The number of each row's version, MISSING where it is left out."""
     numbers = [facts.versions.get(label, MISSING) for label in version.values]
-    # MISSING, which is −1, picks the last
-    table = np.array([*numbers, facts.versions[facts.default_version]], np.int32)
-    found: NDArray[np.int32] = table[version.codes]
+    found: NDArray[np.int32] = np.array([*numbers, MISSING], np.int32)[version.codes]  # MISSING (−1) picks the last
     if MISSING in numbers:
-        findings.where(found == MISSING, ("version",), "unknown_version", "is not a version of this model")
+        unknown = (found == MISSING) & (version.codes != MISSING)
+        findings.where(unknown, ("version",), "unknown_version", "is not a version of this model")
     return found
+
+
+def _completed(sent: NDArray[np.int32], facts: ModelFacts) -> NDArray[np.int32]:
+    """A version left out is the champion, else the latest."""
+    absent = sent == MISSING
+    return np.where(absent, np.int32(facts.versions[facts.default_version]), sent) if absent.any() else sent
 
 
 def _features(features: Mapping[str, Feature], schema: Mapping[str, str], findings: Findings) -> None:

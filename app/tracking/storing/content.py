@@ -2,7 +2,9 @@
 
 Every value is mixed with a seed of its own column and the results are added, so that the order of columns is of no
 account and what a row lacks counts as if it had never been named. The timestamp is not content: a retry that stamps
-itself anew is a duplicate. Stored for as long as the row, so these numbers never change (a golden test holds them).
+itself anew is a duplicate. A version or class that a row leaves out is content as left out, not as what it stood for
+then: another champion or threshold must not make conflicts of retries, see docs/decisions/0008. Stored for as long as
+the row, so these numbers never change (a golden test holds them).
 """
 
 import hashlib
@@ -57,7 +59,7 @@ def _numbers(batch: CheckedPredictions) -> Bits:
         values[:-2] += 0.0  # −0 becomes 0
     missing = np.isnan(values[:-2])
     bits = values.view(np.uint64)
-    bits[-2], bits[-1] = batch.version_no, batch.predicted
+    bits[-2], bits[-1] = batch.sent_version, batch.sent_class  # MISSING is a number as good as others
     _mix(bits, np.array(seeds, np.uint64)[:, None])
     if missing.any():
         bits[:-2][missing] = 0

@@ -20,6 +20,8 @@ def merge_predictions(batches: Sequence[CheckedPredictions]) -> CheckedPredictio
         predicted_at=np.concatenate([batch.predicted_at for batch in batches]),
         version_no=np.concatenate([batch.version_no for batch in batches]),
         predicted=np.concatenate([batch.predicted for batch in batches]),
+        sent_version=np.concatenate([batch.sent_version for batch in batches]),
+        sent_class=np.concatenate([batch.sent_class for batch in batches]),
         score=np.concatenate([batch.score for batch in batches]),
         scores=_scores([batch.scores for batch in batches], sizes),
         features={

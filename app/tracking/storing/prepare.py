@@ -131,6 +131,8 @@ def take(batch: CheckedPredictions, rows: Rows) -> CheckedPredictions:
         predicted_at=batch.predicted_at[rows],
         version_no=batch.version_no[rows],
         predicted=batch.predicted[rows],
+        sent_version=batch.sent_version[rows],
+        sent_class=batch.sent_class[rows],
         score=batch.score[rows],
         scores=None if batch.scores is None else batch.scores[rows],
         features={name: _take(column, rows) for name, column in batch.features.items()},

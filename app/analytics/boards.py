@@ -12,7 +12,7 @@ from app.analytics.curves import Curves
 from app.analytics.questions import DEFAULT, metric_of, version_of
 from app.analytics.schemas import BoardAsked, us
 from app.analytics.service import Analytics
-from app.analytics.window import MAX_POINTS, MINUTES_KEPT_US, Bucket
+from app.analytics.window import MAX_POINTS, Bucket, latest_minutes
 from app.auth.principal import Principal
 from app.core.clock import DAY, HOUR, SECOND, Clock, rfc3339
 from app.models.errors import ModelNotFound
@@ -99,9 +99,7 @@ class Boards:
         if bucket is Bucket.HOUR and (end - start) // HOUR >= MAX_POINTS:
             bucket = Bucket.DAY
         if bucket is Bucket.MINUTE:
-            start = max(
-                start, self._clock.now_us() - MAX_POINTS * Bucket.MINUTE.us, self._clock.now_us() - MINUTES_KEPT_US
-            )
+            start = max(start, latest_minutes(self._clock.now_us() + 1))
         return replace(view, bucket=bucket, from_us=start // bucket.us * bucket.us)
 
     async def _series(self, view: View, bucket: Bucket, *, histograms: bool = False) -> Series:

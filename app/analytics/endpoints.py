@@ -66,7 +66,7 @@ async def trend(
     "/performance/summary",
     summary="All models at a glance",
     response_model=Summary,
-    responses={**_shown(examples.SUMMARY), **_UNCHANGED, **responses(InvalidRequest, UnknownMetric)},
+    responses={**_shown(examples.SUMMARY), **_UNCHANGED, **responses(InvalidRequest, UnknownMetric, UnusableWindow)},
 )
 async def performance_summary(
     request: Request, principal: Reader, asked: Annotated[SummaryAsked, Query()], analytics: AnalyticsDep

@@ -1,9 +1,10 @@
 """What can be asked for."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from app.analytics.window import Bucket
 from app.core.clock import from_datetime
@@ -19,6 +20,18 @@ Version = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Segment = Annotated[str, StringConstraints(pattern=r"^[^:]{1,128}:", max_length=512)]
 Level = Annotated[float, Field(ge=0.5, le=0.999, description="of the intervals")]
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+
+
+FIRST_YEAR, LAST_YEAR = 1900, 2199  # nobody's predictions lie beyond, and sums over such spans stay small
+
+
+def _reachable(moment: datetime) -> datetime:
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"must be of the years {FIRST_YEAR} to {LAST_YEAR}")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_reachable)]
 
 
 def _utc(value: object) -> object:
@@ -41,10 +54,14 @@ class TrendAsked(Asked):
     metric: Annotated[MetricName | None, Field(description="without: accuracy; mae for regression")] = None
     interval: Annotated[Bucket, Field(description="width of a point; `minute` for the last 48 h only")] = Bucket.HOUR
     from_: Annotated[
-        AwareDatetime | None,
-        Field(alias="from", description="first bucket; without: the oldest", examples=["2026-01-01T00:00:00Z"]),
+        Moment | None,
+        Field(
+            alias="from",
+            description="first bucket; without: the oldest; of minutes: the last 2,000",
+            examples=["2026-01-01T00:00:00Z"],
+        ),
     ] = None
-    to: Annotated[AwareDatetime | None, Field(description="end, exclusive; the bucket it falls into counts")] = None
+    to: Annotated[Moment | None, Field(description="end, exclusive; the bucket it falls into counts")] = None
     version: Annotated[Version | None, Field(description="one version; without: all")] = None
     segment: Annotated[Segment | None, Field(description=_SEGMENT, examples=["channel:web"])] = None
     as_of: Annotated[AwareDatetime | None, Field(description=_AS_OF)] = None
@@ -63,8 +80,8 @@ class SummaryAsked(Asked):
             examples=["accuracy,f1,roc_auc"],
         ),
     ] = None
-    from_: Annotated[AwareDatetime | None, Field(alias="from", description="whole hours; without: all data")] = None
-    to: Annotated[AwareDatetime | None, Field(description="end, exclusive; whole hours; without: now")] = None
+    from_: Annotated[Moment | None, Field(alias="from", description="whole hours; without: all data")] = None
+    to: Annotated[Moment | None, Field(description="end, exclusive; whole hours; without: now")] = None
     by_version: Annotated[bool, Field(description="a line for every version")] = False
     level: Level = 0.95
 

@@ -9,7 +9,7 @@ from app.analytics.answers import Summary, Trend
 from app.analytics.curves import Curves
 from app.analytics.questions import TrendQuestion, metric_of, metrics_for, version_of
 from app.analytics.schemas import SummaryAsked, TrendAsked, us
-from app.analytics.window import bounded, window
+from app.analytics.window import bounded, upright, window
 from app.auth.principal import Principal
 from app.core.clock import MINUTE, Clock
 from app.models.catalogue import Catalogue
@@ -64,7 +64,8 @@ class Analytics:
         return await _worked(heavy, lambda: trend.trend_of(question, series, curve))
 
     async def summary(self, principal: Principal, asked: SummaryAsked) -> Summary:
-        """Every model that the caller may see and that isn't archived, by id."""
+        """Every model that the caller may see and that isn't archived, by id. Raises `UnusableWindow`."""
+        upright(us(asked.from_), us(asked.to))
         wanted = metrics_for(None if asked.metrics is None else asked.metrics.split(","))
         models = await self.visible(principal)
         now_us = self._clock.now_us()
@@ -96,11 +97,12 @@ class Analytics:
             as_of_us=question.as_of_us,
             histograms=histograms,
         )
-        starts_us = series.start_us
-        if question.fill:
-            starts_us = trend.every(series, question.window.from_us, question.window.to_us)
+        if not question.fill:
+            bounded(question.window.bucket, series.start_us)
+            return series
+        starts_us = trend.every(series, question.window.from_us, question.window.to_us)
         bounded(question.window.bucket, starts_us)
-        return trend.filled(series, starts_us) if question.fill else series
+        return trend.filled(series, starts_us)
 
 
 async def _worked(heavy: bool, work: Callable[[], Result]) -> Result:

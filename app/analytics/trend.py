@@ -44,22 +44,25 @@ def trend_of(question: TrendQuestion, series: Series, curve: DelayCurve) -> Tren
     )
 
 
-def every(series: Series, from_us: int | None, to_us: int | None) -> Ints:
-    """The start of every bucket from the first to the last, or of the window where its ends are given."""
+def every(series: Series, from_us: int | None, to_us: int | None) -> range:
+    """The start of every bucket from the first to the last, or of the window where its ends are given.
+
+    None of a series without rows.
+    """
     step = series.grain_s * SECOND
     if not len(series.start_us):
-        return series.start_us
+        return range(0)
     first = int(series.start_us[0]) if from_us is None else from_us
     end = int(series.start_us[-1]) + step if to_us is None else to_us
-    return np.arange(first, end, step, dtype=np.int64)
+    return range(first, end, step)
 
 
-def filled(series: Series, starts_us: Ints) -> Series:
+def filled(series: Series, starts_us: range) -> Series:
     """The series on these buckets, which contain its own."""
-    place = np.searchsorted(starts_us, series.start_us).astype(np.uint32)
+    place = ((series.start_us - starts_us.start) // starts_us.step).astype(np.uint32)
     old = series.tally.sparse
     tally = Tally.of(series.tally.shape, len(starts_us), Sparse(place[old.cell], old.code, old.amount))
-    return replace(series, start_us=starts_us, tally=tally)
+    return replace(series, start_us=np.array(starts_us, np.int64), tally=tally)
 
 
 def maturity(series: Series, curve: DelayCurve) -> list[Maturity]:

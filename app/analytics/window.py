@@ -45,14 +45,13 @@ class Window:
 
 
 def window(bucket: Bucket, from_us: int | None, to_us: int | None, *, now_us: int) -> Window:
-    """The whole buckets that `from` and `to` touch; refuses one that is upside down or no longer kept."""
-    if from_us is not None and to_us is not None and from_us >= to_us:
-        raise UnusableWindow(
-            f"from ({rfc3339(from_us)}) must be before to ({rfc3339(to_us)})",
-            places=[Place("/query/from", "not_before_to", "must be before `to`")],
-        )
+    """The whole buckets that `from` and `to` touch; refuses one that is upside down or no longer kept.
+
+    Minutes without `from` are the last `MAX_POINTS`.
+    """
+    upright(from_us, to_us)
     if bucket is Bucket.MINUTE:
-        from_us = _within_minutes(from_us, now_us)
+        from_us = _within_minutes(from_us, to_us, now_us)
     return Window(
         bucket,
         None if from_us is None else from_us // bucket.us * bucket.us,
@@ -60,20 +59,43 @@ def window(bucket: Bucket, from_us: int | None, to_us: int | None, *, now_us: in
     )
 
 
-def _within_minutes(from_us: int | None, now_us: int) -> int:
-    oldest = now_us - MINUTES_KEPT_US
-    if from_us is None:
-        return oldest
-    if from_us < oldest - Bucket.MINUTE.us:
+def upright(from_us: int | None, to_us: int | None) -> None:
+    """Refuses a window that ends before it begins."""
+    if from_us is not None and to_us is not None and from_us >= to_us:
         raise UnusableWindow(
-            f"minutes are kept for 48 h, now from {rfc3339(oldest)}; ask for interval=hour or a later from",
-            places=[Place("/query/from", "minutes_gone", "older than 48 h; interval=hour reaches back further")],
+            f"from ({rfc3339(from_us)}) must be before to ({rfc3339(to_us)})",
+            places=[Place("/query/from", "not_before_to", "must be before `to`")],
         )
+
+
+def latest_minutes(end_us: int) -> int:
+    """The start of as many whole minutes as a series may have, the last of which holds the moment before the end."""
+    return (-(-end_us // Bucket.MINUTE.us) - MAX_POINTS) * Bucket.MINUTE.us
+
+
+def _within_minutes(from_us: int | None, to_us: int | None, now_us: int) -> int:
+    oldest = now_us - MINUTES_KEPT_US
+    if to_us is not None and to_us <= oldest:
+        raise _gone("to", oldest)
+    if from_us is None:
+        return max(oldest, latest_minutes(now_us + 1 if to_us is None else min(to_us, now_us + 1)))
+    if from_us < oldest - Bucket.MINUTE.us:
+        raise _gone("from", oldest)
     return from_us
 
 
-def bounded(bucket: Bucket, starts_us: Ints) -> None:
-    """Refuses more than `MAX_POINTS` buckets (their starts, ascending), naming the mend."""
+def _gone(name: str, oldest_us: int) -> UnusableWindow:
+    return UnusableWindow(
+        f"minutes are kept for 48 h, now from {rfc3339(oldest_us)}; ask for interval=hour or a later {name}",
+        places=[Place(f"/query/{name}", "minutes_gone", "older than 48 h; interval=hour reaches back further")],
+    )
+
+
+def bounded(bucket: Bucket, starts_us: Ints | range) -> None:
+    """Refuses more than `MAX_POINTS` buckets (their starts, ascending), naming the mend.
+
+    A `range` is counted, not gone through: it may stand for milliards of buckets.
+    """
     if len(starts_us) <= MAX_POINTS:
         return
     fits = finest(starts_us, MAX_POINTS)
@@ -85,6 +107,13 @@ def bounded(bucket: Bucket, starts_us: Ints) -> None:
     )
 
 
-def finest(starts_us: Ints, points: int) -> Bucket | None:
+def finest(starts_us: Ints | range, points: int) -> Bucket | None:
     """The finest of hour and day in which these buckets are at most `points`; None when days are too many."""
-    return next((wider for wider in (Bucket.HOUR, Bucket.DAY) if len(np.unique(starts_us // wider.us)) <= points), None)
+    return next((wider for wider in (Bucket.HOUR, Bucket.DAY) if _counted(starts_us, wider.us) <= points), None)
+
+
+def _counted(starts_us: Ints | range, width_us: int) -> int:
+    """How many buckets of this width they touch."""
+    if isinstance(starts_us, range):
+        return starts_us[-1] // width_us - starts_us[0] // width_us + 1
+    return int(np.count_nonzero(np.diff(starts_us // width_us))) + 1

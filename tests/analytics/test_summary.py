@@ -106,6 +106,12 @@ class TestSummary:
         assert answer.status_code == 422
         assert "accuracy" in answer.json()["known"]
 
+    async def test_of_a_window_upside_down_is_refused_as_for_trends(self, admin: httpx.AsyncClient) -> None:
+        asked = {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}
+        answer = await admin.get("/analytics/performance/summary", params=asked)
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unusable-window")
+        assert answer.json()["errors"][0]["pointer"] == "/query/from"
+
     async def test_tells_a_limited_key_of_its_models_alone(
         self, app: FastAPI, identities: Identities, rows: dict[str, tuple[np.ndarray, ...]]
     ) -> None:

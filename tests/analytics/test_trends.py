@@ -1,5 +1,6 @@
 """`GET /analytics/trends/{model_id}` against plain counts, scikit-learn and statsmodels."""
 
+import tracemalloc
 from dataclasses import dataclass
 
 import httpx
@@ -174,6 +175,31 @@ class TestWindow:
         assert problem["interval"] is None
         assert "a narrower from and to" in problem["detail"]
 
+    async def test_of_centuries_is_refused_without_going_through_them(
+        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, facts: ModelFacts
+    ) -> None:
+        await track_plain(database, clock, facts, np.array([clock.now_us() - HOUR]))
+        for asked, fits in CENTURIES:
+            tracemalloc.start()
+            problem = await ask(admin, status=422, fill=True, **asked)
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert problem["type"] == "/problems/too-many-points"
+            assert problem["interval"] == fits
+            assert most < 2_000_000  # bytes; the hours of 260 years are 18 million
+
+    async def test_of_minutes_without_a_start_is_the_latest_that_fit(
+        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, facts: ModelFacts
+    ) -> None:
+        await track_plain(database, clock, facts, clock.now_us() - np.arange(2600) * MINUTE)
+        for fill in (False, True):
+            buckets = [point["bucket"] for point in (await ask(admin, interval="minute", fill=fill))["points"]]
+            assert len(buckets) == 2000
+            assert buckets[-1] == rfc3339(clock.now_us())
+        until = clock.now_us() - 2 * HOUR
+        buckets = [point["bucket"] for point in (await ask(admin, interval="minute", to=rfc3339(until)))["points"]]
+        assert (len(buckets), buckets[-1]) == (2000, rfc3339(until - MINUTE))
+
     async def test_of_minutes_reaches_back_48_hours(
         self, admin: httpx.AsyncClient, rows: Rows, clock: FrozenClock
     ) -> None:
@@ -181,6 +207,15 @@ class TestWindow:
         assert found["overall"]["n"] == (rows.at >= clock.now_us() - 20 * HOUR).sum()
         problem = await ask(admin, status=422, interval="minute", from_=rfc3339(clock.now_us() - 49 * HOUR))
         assert "interval=hour" in problem["detail"]
+        problem = await ask(admin, status=422, interval="minute", to=rfc3339(clock.now_us() - 49 * HOUR))
+        assert problem["errors"][0]["pointer"] == "/query/to"
+
+
+CENTURIES: list[tuple[dict, str | None]] = [
+    ({"interval": "hour", "from_": "1930-01-01T00:00:00Z", "to": "2190-01-01T00:00:00Z"}, None),
+    ({"interval": "minute", "to": "2190-01-01T00:00:00Z"}, None),  # only the end is far
+    ({"interval": "hour", "from_": "2023-01-01T00:00:00Z"}, "day"),  # the end is the newest row
+]
 
 
 async def track_plain(database: Database, clock: FrozenClock, facts: ModelFacts, at: np.ndarray) -> None:
@@ -197,6 +232,8 @@ REFUSED: list[tuple[dict, str, str]] = [
     ({"version": "9"}, "/query/version", "1, 2"),  # unknown version
     ({"from_": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "/query/from", "before"),  # upside down
     ({"from_": "2026-01-02T00:00:00"}, "/query/from", ""),  # no zone
+    ({"from_": "0001-01-01T00:00:00Z"}, "/query/from", ""),  # before anybody's predictions
+    ({"to": "9999-12-31T00:00:00Z"}, "/query/to", ""),  # after everybody's
     ({"interval": "week"}, "/query/interval", ""),  # no such interval
     ({"level": 1.5}, "/query/level", ""),  # not a level
     ({"metrics": "accuracy"}, "/query/metrics", ""),  # no such parameter

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ def _welcome(url: str, settings: Settings, generated: str | None, *, demo: bool)
         how = "with the password that its first start printed"
     else:
         how = "with the password in ASSAY_ADMIN_PASSWORD"
+    shown = shlex.quote(generated) if generated else "'…'"
     results.print(
         f"""
 Assay {__version__} is running.
@@ -97,10 +99,12 @@ Assay {__version__} is running.
   Metrics      {url}/metrics
   Log in as    {email}   {how}
 
-Three things to try in a second terminal, the password in PASSWORD:
+To try it in a second terminal:
 
+  export ASSAY_ADMIN_EMAIL={shlex.quote(str(email))} ASSAY_ADMIN_PASSWORD={shown}
   curl -s {url}/api/v1/system/health
-  TOKEN=$(curl -s {url}/api/v1/auth/token -d username={email} --data-urlencode password="$PASSWORD" \\
+  TOKEN=$(curl -s {url}/api/v1/auth/token --data-urlencode "username=$ASSAY_ADMIN_EMAIL" \\
+    --data-urlencode "password=$ASSAY_ADMIN_PASSWORD" \\
     | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
   curl -s '{model}' -H "Authorization: Bearer $TOKEN"
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,7 +33,13 @@ def clean_environment(**settings: str) -> dict[str, str]:
 class Running:
     """A command that goes on; ended, with its whole group, when the block ends."""
 
-    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        command: Sequence[str] = (sys.executable, "-m", "app.cli"),
+        **settings: str,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = folder / "data"
@@ -40,7 +47,7 @@ class Running:
         self.environment = clean_environment(
             **({"ASSAY_PORT": str(self.port), "ASSAY_DATA_DIR": str(self.data)} | settings)
         )
-        self._command = [sys.executable, "-m", "app.cli", *arguments]
+        self._command = [*command, *arguments]
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as sink:

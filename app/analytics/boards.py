@@ -79,7 +79,7 @@ class Boards:
         days = await self._series(view, Bucket.DAY)
         view = self._placed(view, days, asked.interval)
         series = await self._series(view, view.bucket, histograms=needs_histogram(view.metric))
-        curve = await self._curves.of(facts, view.as_of_us)
+        curve = await self._curves.of(facts, None if view.as_of_us is None else series.as_of_us)
         known = [f"{key}:{value}" for _, key, value in await self._reading.segments(facts.id)]
         segments = await self._slices([(name, replace(view, segment=name)) for name in known[:SLICES_SHOWN]])
         versions = await self._slices(

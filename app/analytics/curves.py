@@ -3,13 +3,13 @@
 import asyncio
 
 from app.core.cache import Remembered
-from app.core.clock import MINUTE, SECOND, Clock
+from app.core.clock import SECOND, Clock
 from app.models.facts import ModelFacts
 from app.stats.delays import DelayCurve, ages, kaplan_meier
 from app.tracking.rollups.reading import Delays, Reading
 
 KEPT = 512
-KEPT_US = 10 * MINUTE  # the estimate moves slowly; a new label every second need not cost two queries each time
+KEPT_US = 5 * SECOND  # while nothing arrives only ages move, and those slowly
 
 
 class Curves:
@@ -18,11 +18,14 @@ class Curves:
     def __init__(self, reading: Reading, clock: Clock) -> None:
         self._reading = reading
         self._clock = clock
-        self._known: Remembered[tuple[int, int | None], DelayCurve] = Remembered(KEPT)
+        self._known: Remembered[tuple[str, int | None], DelayCurve] = Remembered(KEPT)
 
     async def of(self, facts: ModelFacts, as_of_us: int | None = None) -> DelayCurve:
-        """As known now (at most ten minutes old), or as of a moment."""
-        key = (facts.id, as_of_us)
+        """As known now, or as of an effective moment (`Series.as_of_us`): the one asked for may lie after the horizon.
+
+        Every label counts at once; ages are up to five seconds old.
+        """
+        key = (await self._reading.revision(facts.id), as_of_us)
         curve = self._known.get(key, self._clock.now_us())
         if curve is None:
             delays = await self._reading.delays(facts, as_of_us=as_of_us)

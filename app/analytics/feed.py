@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from weakref import WeakSet
 
 import msgspec
 
@@ -50,7 +51,7 @@ class Feed:
     def __init__(self, database: Database, catalogue: Catalogue) -> None:
         self._database = database
         self._catalogue = catalogue
-        self._followers: set[Follower] = set()
+        self._followers: WeakSet[Follower] = WeakSet()  # a stream that was never begun leaves with its iterator
         self._names: dict[int, str] = {}
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -89,11 +90,11 @@ class Feed:
             raise StreamsExhausted(
                 f"{MAX_FOLLOWERS} clients follow this process already", headers={"Retry-After": str(int(HEARTBEAT_S))}
             )
-        return self._events(models)
-
-    async def _events(self, models: tuple[str, ...] | None) -> AsyncIterator[bytes]:
         follower = Follower()
         self._followers.add(follower)
+        return self._events(follower, models)
+
+    async def _events(self, follower: Follower, models: tuple[str, ...] | None) -> AsyncIterator[bytes]:
         ends = asyncio.get_running_loop().time() + LONGEST_S
         try:
             yield b"retry: 1000\n\n"

@@ -59,7 +59,7 @@ class Analytics:
         if histograms:
             await self._series(question, histograms=False)  # refuses too many points before anything large is read
         series = await self._series(question, histograms=histograms)
-        curve = await self._curves.of(question.facts, question.as_of_us)
+        curve = await self._curves.of(question.facts, None if question.as_of_us is None else series.as_of_us)
         heavy = histograms or len(series.start_us) > ON_LOOP_POINTS
         return await _worked(heavy, lambda: trend.trend_of(question, series, curve))
 

@@ -94,6 +94,16 @@ class TestFollowers:
         await first.aclose()  # type: ignore[attr-defined]
         await begun(feed.events(None))
 
+    async def test_of_a_burst_count_before_their_streams_begin(
+        self, feed: Feed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(feeds, "MAX_FOLLOWERS", 2)
+        burst = [feed.events(None), feed.events(None)]
+        with pytest.raises(StreamsExhausted):
+            feed.events(None)
+        burst.pop()  # left before a word was sent
+        await begun(feed.events(None))
+
     async def test_are_sent_home_at_the_end(self, feed: Feed) -> None:
         events = await begun(feed.events(None))
         waiting = asyncio.ensure_future(asyncio.wait_for(_rest(events), PATIENCE_S))

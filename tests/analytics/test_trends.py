@@ -14,6 +14,9 @@ from app.analytics.answers import Trend
 from app.core.clock import DAY, HOUR, MINUTE, FrozenClock, rfc3339
 from app.db.engine import Database
 from app.models.facts import ModelFacts
+from app.tracking.counting import count_label_rows
+from app.tracking.ledger import pack
+from app.tracking.repository import arrivals
 from tests.support.models import make_model
 from tests.support.tracked import track
 
@@ -250,6 +253,39 @@ class TestRefusals:
     async def test_know_no_unknown_model_or_segment(self, admin: httpx.AsyncClient, rows: Rows) -> None:
         assert (await ask(admin, "nobody", status=404))["type"] == "/problems/model-not-found"
         assert (await ask(admin, status=422, segment="channel:fax"))["known"] == ["channel:app", "channel:web"]
+
+
+class TestDelay:
+    async def test_is_of_the_labels_that_have_come_by_now(
+        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, facts: ModelFacts
+    ) -> None:
+        """Asked before the labels come and again after, as of now and as of a moment that is still to come."""
+        at = clock.now_us() - 5 * HOUR - np.arange(500) * MINUTE
+        ones, none = np.ones(500), np.full(500, np.nan)
+        rows = {"predicted_at": at, "predicted": ones.astype(int), "score": ones}
+        later = rfc3339(clock.now_us() + DAY)
+        await track(database, clock, facts, **rows, actual=none, known_at=at)
+        for query in ({}, {"as_of": later}):
+            found = await ask(admin, **query)
+            assert (found["delay"]["median_s"], found["points"][-1]["maturity"]) == (None, "provisional")
+        async with database.transaction() as connection:  # the labels of those rows, an hour after each
+            arrival = await arrivals.arrive(connection, clock)
+            context_id = await connection.fetchval("select max(context_id) from context")
+            told = count_label_rows(
+                facts.shape,
+                context_id=np.full(500, context_id),
+                scores=None,
+                known_at=at + HOUR,
+                actual=ones,
+                **rows,
+            )
+            await arrivals.add_delta(connection, arrival, facts.id, kind=arrivals.IMPORTED, body=pack(told))
+        clock.advance(seconds=1)
+        for query in ({}, {"as_of": later}):
+            found = await ask(admin, **query)
+            assert found["overall"]["labelled"] == 500
+            assert 3000 < found["delay"]["median_s"] < 4200
+            assert {point["maturity"] for point in found["points"]} == {"final"}
 
 
 class TestTheEtag:

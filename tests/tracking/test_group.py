@@ -56,6 +56,30 @@ class TestSharing:
         shared = group(store)
         assert [await shared.submit(item, 1) for item in range(5)] == [0, 2, 4, 6, 8]
 
+    async def test_callers_who_come_back_share_all_further_flushes(self) -> None:
+        """Else two halves would take turns: one sends while the other is stored."""
+        store = Store()
+        shared = group(store)
+
+        async def caller(first: int) -> None:
+            for turn in range(3):
+                await shared.submit(first + turn, 1)
+
+        callers = [asyncio.create_task(caller(first)) for first in (20, 30, 40, 50)]
+        await asyncio.sleep(0)
+        store.go.set()
+        await asyncio.gather(*callers)
+        assert [len(flush) for flush in store.flushes] in ([4, 4, 4], [1, 3, 4, 4])
+
+    async def test_nobody_waits_long_for_a_caller_who_does_not_come_back(self) -> None:
+        store = Store()
+        store.go.set()
+        shared = group(store)
+        await asyncio.gather(*(shared.submit(item, 1) for item in range(20, 24)))
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(shared.submit(30, 1), shared.submit(31, 1))
+        assert asyncio.get_running_loop().time() - started < 0.5
+
     async def test_a_second_flush_runs_beside_the_first_for_batches(self) -> None:
         store = Store()
         shared = group(store, rows=1000, second_from=500)

@@ -1,6 +1,8 @@
 """Group commit: what arrives while a transaction runs shares the next one.
 
-An item is answered after the flush that carried it has ended. The first to come flushes at once; no wait is added.
+An item is answered after the flush that carried it has ended. The first to come flushes at once. Where several callers
+send one item after the other, the next flush waits for those who were just answered: they are back in a moment, and
+one flush for all costs half of two whose callers take turns.
 """
 
 import asyncio
@@ -15,6 +17,8 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 RETRY_AFTER_S = 1
+REUNION_S = 0.002  # a caller on a busy machine is back within it; if nobody came in so long, nobody is waited for
+REUNIONS = 3  # at most so often in a row
 
 
 class Backlog:
@@ -66,6 +70,8 @@ class Group(Generic[Item, Answer]):
         self._queue: deque[_Waiting[Item, Answer]] = deque()
         self._queued_rows = 0
         self._working = 0
+        self._expected = 0  # so many items in the queue and the reunion is complete
+        self._complete: asyncio.Future[None] | None = None
         self._flushers: set[asyncio.Task[None]] = set()  # the loop itself keeps none of them alive
 
     async def submit(self, item: Item, rows: int) -> Answer:
@@ -82,6 +88,8 @@ class Group(Generic[Item, Answer]):
             task = asyncio.create_task(self._work())
             self._flushers.add(task)
             task.add_done_callback(self._flushers.discard)
+        elif self._complete is not None and len(self._queue) >= self._expected and not self._complete.done():
+            self._complete.set_result(None)
         return await waiting.answer
 
     async def drain(self) -> None:
@@ -95,8 +103,27 @@ class Group(Generic[Item, Answer]):
                 batch = self._next()
                 if batch:
                     await self._carry(batch)
+                    await self._reunion(batch)
         finally:
             self._working -= 1  # not when the task is done: who is answered now may come back before that
+
+    async def _reunion(self, answered: list[_Waiting[Item, Answer]]) -> None:
+        """Waits until as many items are there as callers are known, or nobody came for a moment.
+
+        A caller who is alone is not waited for; nor is anybody where a flush has rows enough to be worth its cost.
+        """
+        self._expected = len(answered) + len(self._queue)
+        if self._expected == 1 or sum(waiting.rows for waiting in answered) >= self._second_from:
+            return
+        self._complete = asyncio.get_running_loop().create_future()
+        for _ in range(REUNIONS):
+            seen = len(self._queue)
+            if self._working > 1 or self._queued_rows >= self._second_from:
+                break
+            await asyncio.wait([self._complete], timeout=REUNION_S)
+            if self._complete.done() or len(self._queue) == seen:
+                break
+        self._complete = None
 
     def _next(self) -> list[_Waiting[Item, Answer]]:
         """The longest start of the queue that fits into a flush, without those who left."""

@@ -15,7 +15,7 @@ DEFAULT_THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What all versions of a model share."""
+    """What a version's setup comes to; all but the threshold is shared by the versions of a model."""
 
     task: Task
     classes: tuple[str, ...]
@@ -48,12 +48,13 @@ def declare(request: SetupRequest) -> Declared:
 
 
 def extend(known: Declared, request: SetupRequest) -> Declared:
-    """Of a known model, by another version: what is stated takes the place of what was, where it may.
+    """Of a known model, by another version.
 
-    Raises `SetupConflict` for another task, other classes or another positive class, `InvalidRequest` as `declare`.
+    A threshold is the version's own, a reference takes the place of the one before. All else is the model's: it may
+    add to what other versions stated, not contradict it. Raises `SetupConflict`, and `InvalidRequest` as `declare`.
     """
     info, dataset = request.model_info, request.dataset_config
-    _refuse_conflicts([*_other_task(known, info), *_other_classes(known, info)])
+    _refuse_conflicts([*_other_task(known, info), *_other_classes(known, info), *_other_rules(known, dataset)])
     _refuse(_unfit_keys(known.task, info, dataset))
     classes = known.classes + tuple(info.classes or ())[len(known.classes) :]
     declared = Declared(
@@ -172,6 +173,19 @@ def _other_classes(known: Declared, info: ModelInfo) -> Iterator[Place]:
     positive = known.classes[known.positive] if known.task is Task.BINARY else None
     if info.positive_class is not None and positive is not None and info.positive_class != positive:
         yield Place("/model_info/positive_class", "conflict", f"the model's positive class is {positive}")
+
+
+def _other_rules(known: Declared, dataset: DatasetConfig) -> Iterator[Place]:
+    """What holds for the rows of all versions, so that two versions can't state it differently."""
+    stated = dataset.feature_schema
+    if stated is not None and not known.schema.items() <= stated.items():
+        message = f"must hold the model's features as they are: {dict(known.schema)!r}"
+        yield Place("/dataset_config/schema", "conflict", message if len(message) <= 200 else message[:200] + "…")
+    if dataset.allow_new_classes is not None and dataset.allow_new_classes != known.allow_new_classes:
+        message = f"is {str(known.allow_new_classes).lower()} for the model"
+        yield Place("/dataset_config/allow_new_classes", "conflict", message)
+    if dataset.retention_days is not None and known.retention_days not in (None, dataset.retention_days):
+        yield Place("/dataset_config/retention_days", "conflict", f"is {known.retention_days} for the model")
 
 
 def _reference(dataset: DatasetConfig) -> Document | None:

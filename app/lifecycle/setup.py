@@ -139,7 +139,7 @@ def _known(model: ModelTable) -> Declared:
 
 
 def _store(model: ModelTable, declared: Declared) -> None:
-    """The newest setup speaks for the model; the version's own documents keep what they said."""
+    """The model holds what its versions share; the threshold there is for versions that have no setup."""
     if declared.reference != model.reference:
         model.reference_revision += 1
     for name, value in _columns(declared).items():

@@ -6,7 +6,7 @@ here is seen at once.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from app.models.facts import ModelFacts
 from app.models.moves import State, latest
 from app.models.reference import Reference, ReferenceFeature
 from app.models.repository import CHANNEL, ModelRepository
-from app.stats.tally import Scale, Task
+from app.stats.tally import Task
 
 logger = logging.getLogger(__name__)
 
@@ -72,16 +72,6 @@ class Catalogue:
             for name, feature in model.reference.items()
         }
         return Reference(features, model.reference_revision)
-
-    async def fix_scale(self, model_no: int, scale: Scale) -> ModelFacts:
-        """Fixes the resolution of a regression's sums; the first to come decides for all."""
-        async with self._database.write() as session:
-            repository = ModelRepository(session)
-            model = await repository.lock_no(model_no)
-            if model.scale_exponent is None:
-                model.scale_center, model.scale_exponent = scale.center, scale.exponent
-                await repository.announce(model)
-        return await self.facts(model.model_id, fresh=True)
 
     async def add_classes(self, model_no: int, labels: Sequence[str]) -> ModelFacts:
         """Appends the labels that are not known yet, so that no class ever changes its index."""
@@ -142,16 +132,21 @@ class Catalogue:
         repository = ModelRepository(session)
         numbers = [model.id for model in models]
         versions, aliases = await repository.versions(numbers), await repository.aliases(numbers)
+        thresholds = await repository.thresholds(numbers)
         return [
-            facts_of(model, versions[model.id], aliases[model.id].get(CHAMPION), self._retention_days)
+            facts_of(model, versions[model.id], aliases[model.id].get(CHAMPION), thresholds, self._retention_days)
             for model in models
         ]
 
 
 def facts_of(
-    model: ModelTable, versions: Sequence[VersionTable], champion: int | None, retention_days: int
+    model: ModelTable,
+    versions: Sequence[VersionTable],
+    champion: int | None,
+    thresholds: Mapping[int, float],
+    retention_days: int,
 ) -> ModelFacts:
-    """Rows as the frozen value; `versions` in order of registration."""
+    """Rows as the frozen value; `versions` in order of registration, `thresholds` by version_no."""
     labels = {row.id: row.version for row in versions}
     return ModelFacts(
         id=model.id,
@@ -167,13 +162,9 @@ def facts_of(
             latest({row.version: State(row.state) for row in versions}) if champion is None else labels[champion]
         ),
         retention_days=retention_days if model.retention_days is None else model.retention_days,
-        scale=(
-            None
-            if model.scale_center is None or model.scale_exponent is None
-            else Scale(model.scale_center, model.scale_exponent)
-        ),
         revision=model.revision,
         archived=model.archived_at is not None,
+        thresholds={row.version: thresholds[row.id] for row in versions if row.id in thresholds},
     )
 
 

@@ -76,6 +76,16 @@ class ModelRepository:
             found[row.model_no].append(row)
         return found
 
+    async def thresholds(self, models: Sequence[int]) -> dict[int, float]:
+        """By version: what its setup says; none for versions without a setup, and where the task has no threshold."""
+        threshold = SetupTable.dataset_config["threshold"].as_float()
+        rows = await self._session.execute(
+            select(SetupTable.version_no, threshold)
+            .join(VersionTable, VersionTable.id == SetupTable.version_no)
+            .where(VersionTable.model_no.in_(models), threshold.is_not(None))
+        )
+        return dict(rows.tuples().all())
+
     async def aliases(self, models: Sequence[int]) -> dict[int, dict[str, int]]:
         """By model: alias -> version_no."""
         rows = await self._session.scalars(
@@ -153,9 +163,6 @@ class ModelRepository:
         await self._session.execute(
             delete(AliasTable).where(AliasTable.model_no == model_no, AliasTable.alias == alias)
         )
-
-    async def unpoint_version(self, version_no: int) -> None:
-        await self._session.execute(delete(AliasTable).where(AliasTable.version_no == version_no))
 
     async def setup(self, version_no: int) -> SetupTable | None:
         return await self._session.get(SetupTable, version_no)

@@ -21,10 +21,6 @@ def alias_labels(versions: Sequence[VersionTable], aliases: Mapping[str, int]) -
     return {alias: labels[number] for alias, number in sorted(aliases.items())}
 
 
-def state_shown(model: ModelTable, version: VersionTable) -> State:
-    return State(version.state) if model.archived_at is None else State.ARCHIVED
-
-
 def model_answer(model: ModelTable, versions: Sequence[VersionTable], aliases: Mapping[str, int]) -> ModelAnswer:
     named, states = alias_labels(versions, aliases), states_of(versions)
     shown = moves.leading(states, named.get(CHAMPION))

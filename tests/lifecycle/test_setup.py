@@ -185,6 +185,26 @@ OTHER_MODELS = [
         body(version="2", classes=["a", "b", "c"]),
         "/model_info/classes",
     ),
+    (
+        body("dataset_config.schema", {"a": "number"}),
+        body("dataset_config.schema", {"a": "category"}, version="2"),
+        "/dataset_config/schema",
+    ),
+    (
+        body("dataset_config.schema", {"a": "number"}),
+        body("dataset_config.schema", {"b": "number"}, version="2"),
+        "/dataset_config/schema",
+    ),
+    (
+        body("dataset_config.retention_days", 90),
+        body("dataset_config.retention_days", 30, version="2"),
+        "/dataset_config/retention_days",
+    ),
+    (
+        body(task="multiclass", classes=["a", "b"]),
+        body("dataset_config.allow_new_classes", True, version="2"),
+        "/dataset_config/allow_new_classes",
+    ),
 ]
 
 
@@ -201,13 +221,39 @@ class TestAnotherVersion:
         assert told["model_info"]["classes"] == ["no", "yes"]
         assert told["dataset_config"]["threshold"] == 0.7
 
-    async def test_speaks_for_the_model_from_now_on(self, admin: httpx.AsyncClient, database: Database) -> None:
-        first, second = body(), body("dataset_config.threshold", 0.7, version="2")
+    async def test_keeps_its_own_threshold(self, admin: httpx.AsyncClient) -> None:
+        first = body("dataset_config.threshold", 0.5)
         await set_up(admin, first)
-        await set_up(admin, second)
-        assert (await Catalogue(database).facts("m")).threshold == 0.7
+        await set_up(admin, body("dataset_config.threshold", 0.6, version="2"))
         assert (await set_up(admin, first)).json()["outcome"] == "unchanged"
-        assert (await Catalogue(database).facts("m")).threshold == 0.7
+        await admin.put("/models/m/aliases/champion", json={"version": "1"})
+        await admin.post("/models/m/versions", json={"version": "3"})
+        rows = [{"prediction_id": f"v{version}", "score": 0.55, "version": version} for version in ("1", "2", "3")]
+        sent = await admin.post(
+            "/models/m/predictions", json={"predictions": [*rows, {"prediction_id": "v", "score": 0.55}]}
+        )
+        assert sent.status_code == 201
+        seen = {
+            name: (await admin.get(f"/models/m/predictions/{name}")).json()["predicted"]
+            for name in ("v1", "v2", "v3", "v")
+        }
+        assert seen == {
+            "v1": "1",
+            "v2": "0",
+            "v3": "0",
+            "v": "1",
+        }  # 3 has no setup: the newest threshold; v is the champion's
+
+    async def test_may_add_to_what_holds_for_all_rows(self, admin: httpx.AsyncClient, database: Database) -> None:
+        first = body("dataset_config.schema", {"a": "number"})
+        await set_up(admin, first)
+        second = body("dataset_config.schema", {"a": "number", "b": "category"}, version="2")
+        second["dataset_config"]["retention_days"] = 90
+        assert (await set_up(admin, second)).status_code == 201
+        facts = await Catalogue(database).facts("m")
+        assert (facts.schema, facts.retention_days) == ({"a": "number", "b": "category"}, 90)
+        for request in (first, second):
+            assert (await set_up(admin, request)).json()["outcome"] == "unchanged"
 
     async def test_may_bring_classes_where_new_ones_are_welcome(
         self, admin: httpx.AsyncClient, database: Database

@@ -12,7 +12,6 @@ from app.core.clock import DAY, HOUR, MINUTE, FrozenClock
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
-from app.stats.tally import Scale
 from tests.support.tracked import track
 
 STATUS = "/models/m/lifecycle/status"
@@ -111,7 +110,7 @@ class TestAccuracy:
     ) -> None:
         await set_up(admin, task="regression")
         catalogue = Catalogue(database)
-        facts = await catalogue.fix_scale((await catalogue.facts("m")).id, Scale(0.0, 32))
+        facts = await catalogue.facts("m")
         random = np.random.default_rng(7)
         actual = random.normal(size=300)
         predicted = actual + random.normal(scale=0.3, size=300)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import MAX_PLACES
 from app.models.facts import ModelFacts
-from app.stats.tally import Task, outside
+from app.stats.tally import LARGEST, Task, outside
 from app.tracking.batch import MISSING, Coded, LabelBatch, PredictionBatch
 from app.tracking.decoding.texts import MAX_NAME, flaw
 from app.tracking.places import Findings
@@ -72,7 +72,7 @@ def outcomes(batch: PredictionBatch, facts: ModelFacts, findings: Findings) -> O
             score = np.full(len(batch), np.nan)
         case Task.REGRESSION:
             predicted = sent = np.zeros(len(batch), np.int32)
-            score = _regression(batch, facts, findings)
+            score = _regression(batch, findings)
     return predicted, sent, score, scores, classes.new
 
 
@@ -81,7 +81,7 @@ def actuals(batch: LabelBatch, facts: ModelFacts, findings: Findings) -> tuple[F
     if isinstance(batch.actual, Coded):
         classes = _Classes(facts)
         return classes.indexes(batch.actual, ("actual",), findings).astype(np.float64), classes.new
-    _check_scale(batch.actual, ("actual",), facts, findings)
+    _check_size(batch.actual, ("actual",), findings)
     return batch.actual, ()
 
 
@@ -98,12 +98,18 @@ def _binary(
     if sent is not None and not (sent == MISSING).any():
         return sent, sent, score
     # NaN reaches no threshold; such a row without a class is refused below
-    decided = np.where(score >= facts.threshold, facts.positive, 1 - facts.positive).astype(np.int32)
+    decided = np.where(score >= _thresholds(batch, facts), facts.positive, 1 - facts.positive).astype(np.int32)
     lacking = np.isnan(score) if sent is None else np.isnan(score) & (sent == MISSING)
     findings.where(lacking, ("predicted",), "missing", "needs predicted, score or both")
     if sent is None:
         return decided, _none(batch), score
     return np.where(sent == MISSING, decided, sent), sent, score
+
+
+def _thresholds(batch: PredictionBatch, facts: ModelFacts) -> float | Floats:
+    """The threshold of each row's version; one number where all have the same."""
+    of = [facts.thresholds.get(label, facts.threshold) for label in (*batch.version.values, facts.default_version)]
+    return of[-1] if len(set(of)) == 1 else np.array(of)[batch.version.codes]  # MISSING (−1) picks the last
 
 
 def _multiclass(
@@ -151,16 +157,17 @@ def _aligned(scores: Floats, names: tuple[str, ...], classes: _Classes, findings
     return filled
 
 
-def _regression(batch: PredictionBatch, facts: ModelFacts, findings: Findings) -> Floats:
+def _regression(batch: PredictionBatch, findings: Findings) -> Floats:
     value = np.full(len(batch), np.nan) if batch.score is None else batch.score
     lacking = np.isnan(value)
     findings.where(lacking, ("predicted",), "missing", "needs a value: predicted or score")
-    _check_scale(value, ("score",), facts, findings)
+    _check_size(value, ("score",), findings)
     return value
 
 
-def _check_scale(values: Floats, path: Path, facts: ModelFacts, findings: Findings) -> None:
-    """Sums are kept in fixed point, whose range was chosen from the reference or the first rows."""
-    if facts.scale is not None:
-        beyond = outside(facts.scale, values) & ~np.isnan(values)
-        findings.where(beyond, path, "out_of_scale", "is too far from the values that this model's sums are kept for")
+def _check_size(values: Floats, path: Path, findings: Findings) -> None:
+    """Sums are exact for numbers up to a bound that no honest value comes near."""
+    beyond = outside(values)
+    if beyond.any():
+        message = f"must be between -{LARGEST:.0e} and {LARGEST:.0e}"
+        findings.where(beyond & ~np.isnan(values), path, "out_of_range", message)

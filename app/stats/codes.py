@@ -25,7 +25,7 @@ class Family(IntEnum):
     SCORED = 2  # 0: labelled predictions that carry a score (classification)
     CONFUSION = 3  # pair(actual, predicted)
     PREDICTED = 4  # predicted class, of all predictions
-    SUM = 5  # sum id * 8 + limb, see `fixedpoint`
+    SUM = 5  # (slot * 12 + sum id) * 8 + limb, see `fixedpoint`; the slot is 0 but for regression
     DELAY = 6  # delay bin of a label
     NONZERO = 7  # 0: labelled predictions whose actual is not 0 (regression: what MAPE counts)
     SCORE = 16  # score bin, of all predictions (binary: P(positive); multiclass: the top class's probability)

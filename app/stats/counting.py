@@ -25,17 +25,19 @@ from app.stats.fixedpoint import (
     FOURTH_BITS,
     LOSS_BITS,
     RATIO_BITS,
-    Scale,
+    STEP,
+    UNIT,
     exact_square,
     limbs,
     log,
-    to_units,
+    slots,
 )
 from app.stats.planes import CHUNK, Cells, Floats, Ints, Marks, Plane, Totals, count, total
 from app.stats.sparse import Sparse, merge
 
 LOG_LOSS, LOG_LOSS_2, BRIER, BRIER_2 = range(4)
 ERROR, ABS, ERROR_2, ERROR_4, Y, Y_2, RATIO, RATIO_2, Y_3, Y_4, ERROR_2_Y, ERROR_2_Y_2 = range(12)
+POWERS = (1, 1, 2, 4, 1, 2, 0, 0, 3, 4, 3, 4)  # of the unit, by sum of a regression
 
 _EPS = float(np.finfo(np.float64).eps)  # where scikit-learn's log_loss clips
 _LOSS_CODES = (np.arange(4)[:, np.newaxis] * SUM_LIMBS + np.arange(2)).ravel()
@@ -46,13 +48,11 @@ _LOSS_UNITS = np.array([[-1.0], [1.0], [1.0], [1.0]]) * 2.0**LOSS_BITS  # the lo
 class Shape:
     """What a model's statistics look like.
 
-    `positive` is the positive class's index (binary only); `scale` is for regression only: without one
-    its predictions can be counted, its labels cannot.
+    `positive` is the positive class's index (binary only).
     """
 
     task: Task
     classes: int
-    scale: Scale | None = None
     positive: int = 1
 
 
@@ -108,8 +108,8 @@ def count_labels(
 ) -> Sparse:
     """Statistics of labelled predictions, all families but N, PREDICTED and SCORE.
 
-    As `count_predictions`, with `actual[n]`: the class index, or the value (regression; both it and the predicted value
-    must be inside `shape.scale`, see `outside`), and `delay_us[n]`: from prediction to label.
+    As `count_predictions`, with `actual[n]`: the class index, or the value (regression; neither it nor the predicted
+    value may be `outside`), and `delay_us[n]`: from prediction to label.
 
     >>> counted = count_labels(
     ...     Shape(Task.BINARY, 2), np.zeros(1, np.intp), 1, actual=np.array([1.0]), predicted=np.array([1]),
@@ -139,9 +139,7 @@ def count_labels(
         Marks(Family.DELAY, DELAY_BINS, cell, delay_bin(delay_us)),
     ]
     if shape.task is Task.REGRESSION:
-        if shape.scale is None:
-            raise ValueError("shape: labels of a regression need a scale, see Scale.fit")
-        return count(cells, [*planes, *_regression(shape.scale, cell, actual, score)])
+        return count(cells, [*planes, *_regression(cell, actual, score)])
     truth = actual.astype(np.int64)
     width = _width(shape, truth, predicted)
     planes.append(Marks(Family.CONFUSION, width * width, cell, pair(truth, predicted.astype(np.int64))))
@@ -210,13 +208,16 @@ def _losses(cell: Cells, given: Floats, brier: Floats) -> Totals:
     return Totals(Family.SUM, SUMS * SUM_LIMBS, cell, _LOSS_CODES, limb)
 
 
-def _regression(scale: Scale, cell: Cells, actual: Floats, predicted: Floats) -> list[Plane]:
-    error = np.ldexp(predicted - actual, scale.exponent)
-    y = np.rint(to_units(scale, actual))
+def _regression(cell: Cells, actual: Floats, predicted: Floats) -> list[Plane]:
+    """Each row in the unit that its own size asks for, so that no row's size is another's loss."""
+    slot = slots(actual, predicted)
+    unit = UNIT - STEP * slot
+    error = np.rint(np.ldexp(predicted - actual, unit))
+    y = np.rint(np.ldexp(actual, unit))
     square, rest = exact_square(y)
     error2 = error * error
     # an actual nearer to 0 than the resolution is 0: its ratio would be noise
-    size = np.abs(np.ldexp(actual, scale.exponent))
+    size = np.abs(np.ldexp(actual, unit))
     nonzero = np.flatnonzero(size > 1.0)
     ratio = np.zeros_like(error)
     ratio[nonzero] = np.abs(error[nonzero]) / size[nonzero]
@@ -236,10 +237,15 @@ def _regression(scale: Scale, cell: Cells, actual: Floats, predicted: Floats) ->
         ERROR_2_Y_2: error2 * low * square,
     }
     names = np.array([*values])
+    whole = np.rint(np.stack((*values.values(), rest)))
+    width = (int(slot.max(initial=0)) + 1) * SUMS
     sums: list[Plane] = []
-    for limb, part in limbs(np.rint(np.stack((*values.values(), rest)))):
-        part[Y_2] += part[-1]  # with the square's rounding error Σy² is exact
-        sums.append(Totals(Family.SUM, SUMS * SUM_LIMBS, cell, names * SUM_LIMBS + limb, part[:-1]))
+    for one in np.unique(slot).tolist():
+        rows = np.flatnonzero(slot == one)
+        for limb, part in limbs(whole if rows.size == slot.size else whole[:, rows]):
+            part[Y_2] += part[-1]  # with the square's rounding error Σy² is exact
+            index = (one * SUMS + names) * SUM_LIMBS + limb
+            sums.append(Totals(Family.SUM, width * SUM_LIMBS, cell[rows], index, part[:-1]))
     return [total(Family.NONZERO, cell[nonzero]), *sums]
 
 

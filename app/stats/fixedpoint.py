@@ -7,7 +7,6 @@ Only IEEE basic operations are used (no SIMD logarithm), so two machines round a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,10 @@ from numpy.typing import NDArray
 LOSS_BITS = 50  # losses and their squares: one unit is 2^-50
 CALIBRATION_BITS = 32  # Σp: one limb
 RATIO_BITS = 40  # |e/y|; its square has twice as many
-RESOLUTION = 40  # a unit of the target is 2^-40 of its spread (9e-13)
-RANGE = 30  # and 2^30 spreads about the centre fit
+UNIT = 70  # the finest unit of a regression's numbers is 2^-70 (8e-22)
+HELD = 70  # numbers below 2^70 units fit, with their fourth powers
+STEP = 17  # each coarser unit is 2^17 of the one before, so the largest number of each leaves 53 bits to the smallest
+LARGEST = 1e30  # absolute value of a regression's number; its fourth power still has room in a float64
 FOURTH_BITS = 32  # moments of order four drop so many low bits, to fit in eight limbs
 
 _SQRT_HALF = 0.5**0.5
@@ -32,49 +33,25 @@ _LOG = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Regression fixed point: y is held as round((y − center) · 2^exponent)."""
+def slots(actual: NDArray[np.float64], predicted: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which unit each row of a regression is counted in: the finest that holds both numbers.
 
-    center: float
-    exponent: int
+    All units are 53 bits or more below what they are chosen for, so nothing is rounded but what lies below 2^-70.
 
-    @classmethod
-    def fit(cls, values: NDArray[np.float64]) -> "Scale":
-        """Centre on the median; a unit is 2^-40 of the spread, the range 2^30 spreads.
-
-        The spread is the distance from the 10th to the 90th percentile; where that is 0, the mean distance from the
-        centre; where all values are equal, their size, or 1. An outlier may widen it: all values given keep 2^6 of
-        room. No value at all: 1 about 0.
-
-        >>> Scale.fit(np.array([9.0, 10.0, 11.0]))
-        Scale(center=10.0, exponent=39)
-        >>> Scale.fit(np.array([5.0, 5.0])).center
-        5.0
-        """
-        values = values[np.isfinite(values)]
-        if values.size == 0:
-            return cls(0.0, RESOLUTION)
-        low, center, high = (float(q) for q in np.quantile(values, (0.1, 0.5, 0.9), method="closest_observation"))
-        with np.errstate(over="ignore"):
-            distance = np.abs(values - center)
-            spread = (high - low) or float(distance.mean()) or abs(center) or 1.0
-            spread = min(max(spread, float(distance.max()) * 2.0 ** (6 - RANGE)), 2.0**1020)
-        return cls(center, RESOLUTION + 1 - int(np.frexp(spread)[1]))
+    >>> slots(np.array([0.5, 12.5, 1e12]), np.zeros(3)).tolist()
+    [0, 1, 3]
+    """
+    reach = np.frexp(np.maximum(np.abs(actual), np.abs(predicted)))[1].astype(np.int64)
+    return np.maximum(-(-(reach + UNIT - HELD) // STEP), 0)
 
 
-def to_units(scale: Scale, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(over="ignore"):
-        return np.ldexp(values - scale.center, scale.exponent)
+def outside(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which values of a regression can't be counted (NaN and infinities among them).
 
-
-def outside(scale: Scale, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which values the fixed point can't hold (NaN and infinities among them).
-
-    >>> outside(Scale(0.0, 40), np.array([1.0, -1e9, 1.2e9, np.nan])).tolist()
+    >>> outside(np.array([1.0, -1e30, 1e31, np.nan])).tolist()
     [False, False, True, True]
     """
-    return ~(np.abs(to_units(scale, values)) <= 2.0 ** (RESOLUTION + RANGE))
+    return ~(np.abs(values) <= LARGEST)
 
 
 def limbs(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:

@@ -1,4 +1,4 @@
-"""Metrics of numbers: from exact sums about the model's centre, so they hold also where the mean dwarfs the spread."""
+"""Metrics of numbers: from exact sums, so they hold also where the mean dwarfs the spread."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from app.stats.counting import (
 )
 from app.stats.doubledouble import DD
 from app.stats.evidence import LOG_REST, PLAIN, SQUARE, Evidence, Smooth, counted, notes, unlabelled
-from app.stats.fixedpoint import FOURTH_BITS, RATIO_BITS
+from app.stats.fixedpoint import FOURTH_BITS, RATIO_BITS, UNIT
 from app.stats.registry import metric
 from app.stats.tally import Tally
 
@@ -43,18 +43,14 @@ def mae(tally: Tally) -> Evidence:
 def rmse(tally: Tally) -> Evidence:
     """The t-interval of the squared errors, its ends' roots."""
     mean, variance = _squares(tally)
-    unit = _exponent(tally)
-    with np.errstate(over="ignore"):
-        value, spread = np.ldexp(np.sqrt(mean), -unit), np.ldexp(variance, -4 * unit)
+    value, spread = np.ldexp(np.sqrt(mean), -UNIT), np.ldexp(variance, -4 * UNIT)
     return Smooth(value, spread, tally.labelled, SQUARE, "t", (0.0, np.inf), _note(tally, SKEWED), student=True)
 
 
 @metric(tasks=REGRESSION, direction="lower", meaning="Mean squared error.")
 def mse(tally: Tally) -> Evidence:
     mean, variance = _squares(tally)
-    unit = _exponent(tally)
-    with np.errstate(over="ignore"):
-        value, spread = np.ldexp(mean, -2 * unit), np.ldexp(variance, -4 * unit)
+    value, spread = np.ldexp(mean, -2 * UNIT), np.ldexp(variance, -4 * UNIT)
     return Smooth(value, spread, tally.labelled, PLAIN, "t", (0.0, np.inf), _note(tally, SKEWED), student=True)
 
 
@@ -65,11 +61,9 @@ def r2(tally: Tally) -> Evidence:
     Interval: delta method on log(1 − R²), whose influence function is e²/mean(e²) − (y − ȳ)²/var(y).
     """
     n = tally.labelled
-    some = DD.of(np.maximum(n, 1))
-    total, squares = tally.sum(Y), tally.sum(Y_2)
-    spread = (squares * some - total * total).value()  # n Σ(y − ȳ)²
-    noise = (squares * some).value() * 2.0**-96  # what double-double leaves of a constant target
-    constant = spread <= noise
+    sums = zip(n.tolist(), tally.exact(Y), tally.exact(Y_2), strict=True)
+    spread = np.array([float(rows * squares - total * total) for rows, total, squares in sums])  # n Σ(y − ȳ)²
+    constant = spread == 0
     errors = tally.sum(ERROR_2).value()
     rest = np.where(constant, errors > 0, errors * np.maximum(n, 1) / np.where(constant, 1.0, spread))
     value = np.where(n > 1, 1.0 - rest, np.nan)
@@ -95,7 +89,7 @@ def bias(tally: Tally) -> Evidence:
 def mape(tally: Tally) -> Evidence:
     """A share, not per cent, as in scikit-learn; `n` is the number of rows whose actual is not 0.
 
-    An actual nearer to 0 than 2^-40 of the target's spread counts as 0.
+    An actual below 2^-53 of its prediction, or below 2^-70, counts as 0.
     """
     n = tally.nonzero
     mean, variance = moments(tally.sum(RATIO), tally.sum(RATIO_2), n)
@@ -115,9 +109,7 @@ def mape(tally: Tally) -> Evidence:
 
 
 def _mean(tally: Tally, mean: Floats, variance: Floats, limits: tuple[float, float]) -> Smooth:
-    unit = _exponent(tally)
-    with np.errstate(over="ignore"):
-        value, spread = np.ldexp(mean, -unit), np.ldexp(variance, -2 * unit)
+    value, spread = np.ldexp(mean, -UNIT), np.ldexp(variance, -2 * UNIT)
     return Smooth(value, spread, tally.labelled, PLAIN, "t", limits, _note(tally), student=True)
 
 
@@ -128,8 +120,8 @@ def _squares(tally: Tally) -> tuple[Floats, Floats]:
 def _log_rest_variance(tally: Tally, spread: Floats) -> Floats:
     """Variance of one row of log(1 − R²): central moments of y and its products with e², in the sums' own units.
 
-    Where ȳ lies so far from the model's centre that these drown in rounding, y is taken as normal and the covariance,
-    which is rarely negative, as 0.
+    Where ȳ dwarfs the spread so that these drown in rounding, y is taken as normal and the covariance, which is rarely
+    negative, as 0.
     """
     n = np.maximum(tally.labelled, 1)
     count = DD.of(n)
@@ -156,10 +148,6 @@ def _log_rest_variance(tally: Tally, spread: Floats) -> Floats:
 
 def _times(a: DD, factor: int) -> DD:
     return DD(a.high * factor, a.low * factor)  # exact enough: the product keeps 100 bits
-
-
-def _exponent(tally: Tally) -> int:
-    return tally.shape.scale.exponent if tally.shape.scale else 0
 
 
 def _note(tally: Tally, small: str = "") -> str:

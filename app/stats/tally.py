@@ -3,6 +3,7 @@
 Write: `count_predictions`, `count_labels` (rows → Sparse), `merge`, `negate`, `regroup`. Read: `Tally.of`.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -22,14 +23,14 @@ from app.stats.codes import (
     is_hist,
     pair_order,
 )
-from app.stats.counting import Shape, count_labels, count_predictions
+from app.stats.counting import POWERS, Shape, count_labels, count_predictions
 from app.stats.doubledouble import DD
-from app.stats.fixedpoint import CALIBRATION_BITS, Scale, outside
+from app.stats.fixedpoint import CALIBRATION_BITS, LARGEST, STEP, outside
 from app.stats.sparse import Sparse, core_only, hist_only, merge, negate, regroup
 
 __all__ = [
+    "LARGEST",
     "Family",
-    "Scale",
     "Shape",
     "Sparse",
     "Tally",
@@ -168,16 +169,29 @@ class Tally:
 
     def sum(self, name: int) -> DD:
         """[P] a fixed-point sum of `counting` (LOG_LOSS, ERROR …) in its own units, exact to 106 bits."""
-        limbs = self._sums[:, name * SUM_LIMBS : (name + 1) * SUM_LIMBS]
-        used = np.flatnonzero(limbs.any(axis=0))
         total = DD.of(np.zeros(self.points, np.int64))
-        for limb in used[::-1]:
-            total += DD.of(limbs[:, limb]).times(32 * int(limb))
+        for amounts, shift in self._limbs(name):
+            total += DD.of(amounts).times(shift)
         return total
+
+    def exact(self, name: int) -> list[int]:
+        """[P] the same without any rounding, for differences of sums that are nearly equal."""
+        total = [0] * self.points
+        for amounts, shift in self._limbs(name):
+            total = [before + (amount << shift) for before, amount in zip(total, amounts.tolist(), strict=True)]
+        return total
+
+    def _limbs(self, name: int) -> Iterator[tuple[Ints, int]]:
+        """Amounts [P] of a sum and the power of two they stand for, in the finest unit; from the top down."""
+        slots = self._sums.shape[1] // (SUMS * SUM_LIMBS)
+        grid = self._sums.reshape(self.points, slots, SUMS, SUM_LIMBS)[:, :, name]
+        for slot, limb in np.argwhere(grid.any(axis=0))[::-1].tolist():
+            yield grid[:, slot, limb], 32 * limb + STEP * slot * POWERS[name]
 
     @cached_property
     def _sums(self) -> Ints:
-        return self._grid(Family.SUM, SUMS * SUM_LIMBS)
+        grid, whole = self._grid(Family.SUM, SUMS * SUM_LIMBS), SUMS * SUM_LIMBS
+        return np.pad(grid, ((0, 0), (0, -grid.shape[1] % whole)))
 
     @cached_property
     def _class_scores(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Ints]:

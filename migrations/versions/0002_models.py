@@ -20,8 +20,6 @@ create table model (
     allow_new_classes bool not null,
     feature_schema jsonb not null,
     retention_days int,
-    scale_center float8,
-    scale_exponent int,
     reference jsonb,
     reference_revision int not null,
     revision int not null,
@@ -30,8 +28,7 @@ create table model (
     archived_at timestamptz,
     constraint pk_model primary key (id),
     constraint uq_model_model_id unique (model_id),
-    constraint ck_model_task check (task in ('binary', 'multiclass', 'regression')),
-    constraint ck_model_scale check ((scale_center is null) = (scale_exponent is null))
+    constraint ck_model_task check (task in ('binary', 'multiclass', 'regression'))
 );
 create table model_version (
     id int generated always as identity,

@@ -11,7 +11,6 @@ from statsmodels.stats.proportion import proportion_confint
 from app.analytics.answers import Summary
 from app.core.clock import DAY, HOUR, FrozenClock, rfc3339
 from app.db.engine import Database
-from app.stats.tally import Scale
 from tests.support.http import Identities, bearer, client_of
 from tests.support.models import make_model
 from tests.support.tracked import track
@@ -43,7 +42,7 @@ async def rows(database: Database, clock: FrozenClock) -> dict[str, tuple[np.nda
                 version=version,
             )
         tracked[name] = (at, predicted, actual)
-    facts = await make_model(database, "minutes", task="regression", scale=Scale(0.0, 20))
+    facts = await make_model(database, "minutes", task="regression")
     value = random.normal(30, 5, ROWS)
     actual = value + random.normal(0, 2, ROWS)
     at = clock.now_us() - (random.random(ROWS) * DAY).astype(np.int64)

@@ -8,8 +8,7 @@ from app.db.engine import Database
 from app.models.catalogue import MAX_CLASSES, Catalogue
 from app.models.errors import ModelNotFound, TooManyClasses
 from app.models.reference import ReferenceFeature
-from app.models.repository import ModelRepository
-from app.stats.tally import Scale, Task
+from app.stats.tally import Task
 from tests.support.models import make_model
 
 
@@ -24,7 +23,7 @@ class TestFacts:
         facts = await catalogue.facts("m")
         assert (facts.task, facts.classes, facts.positive, facts.threshold) == (Task.BINARY, ("0", "1"), 1, 0.3)
         assert (facts.schema, list(facts.versions), facts.default_version) == ({"amount": "number"}, ["a", "b"], "a")
-        assert (facts.retention_days, facts.scale, facts.archived) == (30, None, False)
+        assert (facts.retention_days, facts.archived) == (30, False)
 
     async def test_name_the_latest_version_where_there_is_no_champion(
         self, database: Database, catalogue: Catalogue
@@ -109,26 +108,6 @@ class TestOtherProcesses:
             assert await connection.fetchval(count) == 1
         stop.set()
         await listening
-
-
-class TestFixScale:
-    async def test_the_first_writer_wins(self, database: Database, catalogue: Catalogue) -> None:
-        made = await make_model(database, "m", task="regression")
-        scales = [Scale(float(center), 40) for center in range(8)]
-        fixed = await asyncio.gather(*(Catalogue(database).fix_scale(made.id, scale) for scale in scales))
-        assert len({facts.scale for facts in fixed}) == 1
-        assert fixed[0].scale in scales
-
-    async def test_is_a_change_of_the_facts_but_not_of_the_lifecycle(
-        self, database: Database, catalogue: Catalogue
-    ) -> None:
-        made = await make_model(database, "m", task="regression")
-        fixed = await catalogue.fix_scale(made.id, Scale(1.0, 40))
-        assert fixed.revision > made.revision
-        async with database.read() as session:
-            model = await ModelRepository(session).find("m")
-        assert model is not None
-        assert model.lifecycle_revision == 1
 
 
 class TestAddClasses:

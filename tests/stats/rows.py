@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from app.stats.tally import Scale, Shape, Tally, Task, count_labels
+from app.stats.tally import Shape, Tally, Task, count_labels
 
 BINARY = Shape(Task.BINARY, 2)
 FIVE = Shape(Task.MULTICLASS, 5)
@@ -34,7 +34,7 @@ def regression(n: int, seed: int = 0, *, mean: float = 20.0, spread: float = 3.0
     random = np.random.default_rng(seed)
     actual = mean + spread * random.normal(size=n)
     score = actual + 0.5 * spread * random.standard_t(4, n)
-    shape = Shape(Task.REGRESSION, 0, Scale.fit(actual[:100]))
+    shape = Shape(Task.REGRESSION, 0)
     rows = {"actual": actual, "predicted": np.full(n, -1, np.int16), "score": score}
     return shape, rows | {"delay_us": _delays(n, random)}
 

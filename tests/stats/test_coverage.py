@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from app.stats.metrics import estimate
-from app.stats.tally import Scale, Shape, Tally, Task, count_labels
+from app.stats.tally import Shape, Tally, Task, count_labels
 
 RUNS, LEAST = 800, 0.93
 
@@ -75,7 +75,7 @@ class TestRegression:
         random = np.random.default_rng(4)
         actual = 50 + 3 * random.normal(size=n * RUNS)
         score = actual + 0.2 + 3 * noise * random.normal(size=n * RUNS)
-        shape = Shape(Task.REGRESSION, 0, Scale.fit(actual[:1000]))
+        shape = Shape(Task.REGRESSION, 0)
         rows = {"actual": actual, "score": score, "predicted": np.zeros(n * RUNS, np.int16)}
         rows["delay_us"] = np.zeros(n * RUNS, np.int64)
         tallied = Tally.of(shape, RUNS, count_labels(shape, np.repeat(np.arange(RUNS), n), RUNS, **rows))

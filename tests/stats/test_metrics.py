@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from app.stats.calibration import debiased_l2
 from app.stats.metrics import METRICS, anytime, estimate, metrics_of, needs_histogram
-from app.stats.tally import Scale, Shape, Sparse, Tally, Task, core_only, count_labels
+from app.stats.tally import Shape, Sparse, Tally, Task, core_only, count_labels
 from tests.stats.rows import binary, multiclass, regression, tally
 
 Rows = dict[str, Any]
@@ -114,7 +114,7 @@ class TestValuesAreScikitLearns:
         actual = 1e6 + 1e-3 * random.normal(size=500)
         rows = {"actual": actual, "predicted": np.zeros(500, int), "delay_us": np.zeros(500, np.int64)}
         rows["score"] = actual + 3e-4 * random.normal(size=500)
-        shape = Shape(Task.REGRESSION, 0, Scale.fit(random.normal(size=1000)))
+        shape = Shape(Task.REGRESSION, 0)
         found = estimate(tally(shape, rows), "r2")
         assert found.value[0] == pytest.approx(sk.r2_score(rows["actual"], rows["score"]), abs=1e-6)
         assert found.low[0] < found.value[0] < found.high[0]
@@ -197,7 +197,7 @@ class TestEdges:
         actual = np.full(10, 1234.5)
         rows = {"actual": actual, "predicted": np.zeros(10, int), "delay_us": np.zeros(10, np.int64)}
         rows["score"] = actual + error
-        shape = Shape(Task.REGRESSION, 0, Scale(0.0, 40))
+        shape = Shape(Task.REGRESSION, 0)
         assert estimate(tally(shape, rows), "r2").value[0] == value == sk.r2_score(actual, rows["score"])
 
     def test_one_row_of_a_regression_has_a_value_and_no_interval(self) -> None:

@@ -11,7 +11,7 @@ from app.stats import intervals
 from app.stats.auc import Ranks, delong, delong_interval
 from app.stats.calibration import errors
 from app.stats.metrics import estimate
-from app.stats.tally import Scale, Shape, Tally, Task
+from app.stats.tally import Shape, Tally, Task
 from tests.stats.rows import tally
 
 REFERENCE: dict[str, Any] = json.loads((Path(__file__).parent / "reference_values.json").read_text())
@@ -122,7 +122,7 @@ class TestRegression:
         actual = 0.1 * i
         score = actual + 0.3 * np.sin(1.9 * i)
         rows = {"actual": actual, "predicted": i * 0, "score": score, "delay_us": i * 0}
-        tallied = tally(Shape(Task.REGRESSION, 0, Scale.fit(actual)), rows)
+        tallied = tally(Shape(Task.REGRESSION, 0), rows)
         found = [estimate(tallied, name).value[0] for name in ("mae", "rmse", "r2", "bias")]
         same(found, "regression y=.1i, yhat=y+.3sin(1.9i) i<60: MAE, RMSE, R2, bias")
         rmse = estimate(tallied, "rmse")

@@ -1,5 +1,7 @@
 """Counting rows into integers: every order, split and merge gives the same bits, and they can be taken back."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +9,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 from app.stats import codes, planes
-from app.stats.fixedpoint import limbs, log
+from app.stats.counting import ABS, ERROR, ERROR_2, Y_2, Y
+from app.stats.fixedpoint import UNIT, limbs, log
 from app.stats.tally import (
-    Scale,
     Shape,
     Sparse,
     Tally,
@@ -174,16 +176,11 @@ class TestReading:
         present = rows["score"][np.isfinite(rows["score"])]
         assert read.scores[0].tolist() == np.bincount(codes.score_bin(present), minlength=1024).tolist()
 
-    def test_predictions_of_a_regression_need_no_scale(self) -> None:
+    def test_predictions_of_a_regression_are_counted(self) -> None:
         counted = count_predictions(
             Shape(Task.REGRESSION, 0), np.zeros(3, np.intp), 1, predicted=np.zeros(3, int), score=np.zeros(3)
         )
         assert counted.amount.tolist() == [3]
-
-    def test_labels_of_a_regression_need_one(self) -> None:
-        _, rows = regression(3)
-        with pytest.raises(ValueError, match="scale"):
-            count_labels(Shape(Task.REGRESSION, 0), np.zeros(3, np.intp), 1, **rows)
 
 
 class TestBins:
@@ -232,24 +229,31 @@ class TestFixedPoint:
     @pytest.mark.parametrize(
         ("values", "why"),
         [
-            ([5.0] * 10, "constant"),
-            ([0.0] * 10, "constant zero"),
-            ([], "no value yet"),
-            ([np.nan, 1.0, 2.0], "a gap"),
+            ([12.5, 1e6, 1e-3], "each row has the unit that its own size asks for"),
+            ([1e-9, 12.5], "a first value that is next to nothing"),
+            ([1e30, -1e30, 1.5], "the largest that are let in leave the small ones whole"),
             ([0.0] * 99 + [1e9], "zero-inflated, one outlier"),
-            ([1e300, -1e300], "the ends of float64"),
-            ([1e-300, 2e-300], "next to nothing"),
             (list(1e9 + np.linspace(-1, 1, 50)), "mean far above the spread"),
+            (list(np.geomspace(1e-12, 1e12, 200)), "many sizes"),
         ],
     )
-    def test_a_scale_holds_the_values_it_was_fitted_on(self, values: list[float], why: str) -> None:
-        scale = Scale.fit(np.array(values))
-        finite = np.array([value for value in values if np.isfinite(value)])
-        assert not outside(scale, finite).any(), why
+    def test_sums_of_a_regression_are_those_of_its_rows(self, values: list[float], why: str) -> None:
+        actual = np.array(values)
+        predicted = actual * 1.25 + 1e-3
+        rows = {"actual": actual, "score": predicted, "predicted": np.zeros(actual.size, int)}
+        read = tally(Shape(Task.REGRESSION, 0), rows | {"delay_us": np.zeros(actual.size, np.int64)})
+        exact = [Fraction(p) - Fraction(a) for p, a in zip(predicted.tolist(), values, strict=True)]
+        for name, expected, power in (
+            (ERROR, sum(exact), 1),
+            (ABS, sum(map(abs, exact)), 1),
+            (ERROR_2, sum(error * error for error in exact), 2),
+            (Y, sum(map(Fraction, values)), 1),
+            (Y_2, sum(Fraction(value) ** 2 for value in values), 2),
+        ):
+            found = float(read.sum(name).value()[0]) * 2.0 ** (-UNIT * power)
+            assert found == pytest.approx(float(expected), rel=1e-12, abs=1e-20), why
+            assert float(Fraction(read.exact(name)[0], 2 ** (UNIT * power))) == pytest.approx(found, rel=1e-14), why
 
-    def test_a_scale_resolves_the_spread_and_leaves_room(self) -> None:
-        values = np.random.default_rng(0).normal(50, 2, 1000)
-        scale = Scale.fit(values)
-        assert 2.0**-scale.exponent <= 1e-12 * (np.quantile(values, 0.9) - np.quantile(values, 0.1))
-        assert not outside(scale, np.array([50 + 1e8, 50 - 1e8])).any()
-        assert outside(scale, np.array([1e12, np.nan, np.inf, -np.inf])).all()
+    def test_numbers_beyond_every_honest_one_are_outside(self) -> None:
+        assert outside(np.array([1.1e30, -1e300, np.nan, np.inf, -np.inf])).all()
+        assert not outside(np.array([1e30, -1e30, 0.0, 1e-300])).any()

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from app.core.clock import from_datetime
 from app.models.facts import ModelFacts
-from app.stats.tally import Scale, Task
+from app.stats.tally import Task
 from app.tracking.decoding.decode import ARROW, JSON, NDJSON
 from tests.support.times import NOON
 
@@ -30,7 +30,6 @@ def facts_of(
     versions: Mapping[str, int] | None = None,
     default_version: str = "1",
     retention_days: int = 730,
-    scale: Scale | None = None,
 ) -> ModelFacts:
     """A model as decoding and the rules see it, without a database."""
     return ModelFacts(
@@ -45,7 +44,6 @@ def facts_of(
         versions=versions or {"1": 11, "2": 12},
         default_version=default_version,
         retention_days=retention_days,
-        scale=scale,
         revision=1,
     )
 

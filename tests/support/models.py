@@ -8,7 +8,6 @@ from app.db.engine import Database
 from app.models.catalogue import CHAMPION, Catalogue
 from app.models.facts import ModelFacts
 from app.models.repository import ModelRepository
-from app.stats.tally import Scale
 from tests.support.times import NOON
 
 CLASSES = {"binary": ("0", "1"), "multiclass": ("cat", "dog", "owl"), "regression": ()}
@@ -27,7 +26,6 @@ async def make_model(
     versions: Sequence[str] = ("1",),
     champion: str | None = None,
     retention_days: int | None = None,
-    scale: Scale | None = None,
     reference: Mapping[str, Any] | None = None,
     created_us: int | None = None,
 ) -> ModelFacts:
@@ -45,8 +43,6 @@ async def make_model(
             allow_new_classes=allow_new_classes,
             feature_schema=dict(schema or {}),
             retention_days=retention_days,
-            scale_center=None if scale is None else scale.center,
-            scale_exponent=None if scale is None else scale.exponent,
             reference=None if reference is None else dict(reference),
             reference_revision=0 if reference is None else 1,
             revision=1,

@@ -9,7 +9,7 @@ from app.core.clock import DAY, HOUR, SECOND, FrozenClock
 from app.db.engine import Database
 from app.models.facts import ModelFacts
 from app.stats.sparse import Sparse
-from app.stats.tally import Scale, Task, count_labels, count_predictions, merge
+from app.stats.tally import Task, count_labels, count_predictions, merge
 from app.tracking.rollups.fold import Folder
 from tests.support.models import make_model
 from tests.support.raw_writer import RawWriter, Row
@@ -17,7 +17,7 @@ from tests.support.raw_writer import RawWriter, Row
 TASKS = {
     "binary": {},
     "multiclass": {},
-    "regression": {"scale": Scale(10.0, 20)},
+    "regression": {},
 }
 
 

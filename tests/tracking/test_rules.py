@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.core.clock import MINUTE, rfc3339
 from app.core.errors import InvalidRequest
 from app.models.facts import ModelFacts
-from app.stats.tally import Scale, Task
+from app.stats.tally import Task
 from app.tracking.batch import MISSING, Coded, Numbers, PredictionBatch, Text
 from app.tracking.checked import CheckedLabels, CheckedPredictions
 from app.tracking.decoding.decode import decode_labels, decode_predictions
@@ -113,13 +113,12 @@ class TestTheValueOfARegression:
         assert found.predicted.tolist() == [0, 0, 0]
 
     def test_is_one_that_the_sums_can_hold(self):
-        facts = facts_of(Task.REGRESSION, scale=Scale(0.0, 40))
-        assert checked([{"score": 1e6}], facts).score.tolist() == [1e6]
+        assert checked([{"score": 1e6}, {"score": -1e30}], REGRESSION).score.tolist() == [1e6, -1e30]
         with pytest.raises(InvalidRequest) as refusal:
-            checked([{"score": 1e6}, {"score": 1e12}], facts)
-        assert [(p.pointer, p.code) for p in refusal.value.places] == [("/predictions/1/score", "out_of_scale")]
+            checked([{"score": 1e6}, {"score": 1e300}], REGRESSION)
+        assert [(p.pointer, p.code) for p in refusal.value.places] == [("/predictions/1/score", "out_of_range")]
         with pytest.raises(InvalidRequest):
-            labelled([{"actual": -1e12}], facts)
+            labelled([{"actual": -1e31}], REGRESSION)
 
 
 class TestAVersion:

@@ -4,12 +4,15 @@ import asyncio
 import random
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from app.core.clock import DAY, HOUR, FrozenClock, SystemClock, from_datetime, rfc3339
 from app.core.errors import InvalidRequest
 from app.db.engine import Database
 from app.models.errors import ModelNotFound
+from app.stats.metrics import estimate
 from app.tracking.errors import PredictionNotFound
 from app.tracking.schemas import PredictionsStored
 from tests.support.models import make_model
@@ -260,17 +263,36 @@ class TestTasks:
         assert (await send(service, old, new)).duplicates == 2
         assert (await service.prediction("m1", "b")).predicted == "emu"
 
-    async def test_the_first_rows_of_a_regression_fix_its_scale(self, database: Database, clock: FrozenClock) -> None:
+    @pytest.mark.parametrize(
+        ("first", "others", "why"),
+        [
+            (12.5, [1e6, 1e-3, 1e12], "later values are larger and smaller"),
+            (1e-9, [3.0, 4.0, 5.0], "a first value next to nothing"),
+            (1e15, [1.5, 2.5], "a first value that is absurd"),
+            (1e9, [1e9 + 1, 1e9 - 2, 1e9 + 3], "a mean far above the spread"),
+        ],
+    )
+    async def test_no_first_value_of_a_regression_spoils_the_later_ones(
+        self, database: Database, clock: FrozenClock, first: float, others: list[float], why: str
+    ) -> None:
         facts = await make_model(database, task="regression")
-        assert facts.scale is None
         service = tracking(database, clock)
-        await send(service, *({"prediction_id": f"a{number}", "predicted": 100.0 + number} for number in range(10)))
-        with pytest.raises(InvalidRequest) as refused:
-            await send(service, {"prediction_id": "far", "predicted": 1e30})
-        assert refused.value.places[0].code == "out_of_scale"
-        await label(service, {"prediction_id": "a3", "actual": 104.5})
-        assert (await service.prediction("m1", "a3")).predicted == 103.0
-        assert (await service.prediction("m1", "a3")).labels[0].actual == 104.5
+        await label(service, {"prediction_id": "nobody", "actual": first})
+        await send(service, {"prediction_id": "first", "predicted": first})
+        clock.advance(seconds=3600)
+        actual = np.array(others)
+        predicted = actual * 1.5
+        rows = [{"prediction_id": f"a{number}", "predicted": value} for number, value in enumerate(predicted.tolist())]
+        assert (await send(service, *rows)).accepted == len(others)
+        await label(service, *({"prediction_id": f"a{number}", "actual": value} for number, value in enumerate(others)))
+        found = await totals(database, facts)
+        for name, expected in (
+            ("mae", mean_absolute_error(actual, predicted)),
+            ("mse", mean_squared_error(actual, predicted)),
+            ("r2", r2_score(actual, predicted)),
+        ):
+            assert estimate(found, name).value[0] == pytest.approx(expected, rel=1e-9), (name, why)
+        await agree(database, facts)
 
     async def test_a_positive_class_that_comes_first_is_still_the_positive_one(
         self, database: Database, clock: FrozenClock

@@ -17,7 +17,7 @@ class ModelTable(Table):
     """One model: what every version shares, and the two counters its readers follow.
 
     `revision` grows with everything the hot path reads; `lifecycle_revision` (the ETag) only with what a person
-    decided, so that ingest which adds a class or fixes a scale leaves it alone.
+    decided, so that ingest which adds a class leaves it alone.
     """
 
     __tablename__ = "model"
@@ -31,8 +31,6 @@ class ModelTable(Table):
     allow_new_classes: Mapped[bool]
     feature_schema: Mapped[Document] = mapped_column(JSONB)
     retention_days: Mapped[int | None]
-    scale_center: Mapped[float | None] = mapped_column(Double)
-    scale_exponent: Mapped[int | None]
     reference: Mapped[Document | None] = mapped_column(JSONB(none_as_null=True))
     reference_revision: Mapped[int]
     revision: Mapped[int]

@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from app.core.compute import beside
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
-from app.stats.tally import Scale, Task
 from app.tracking.batch import LabelBatch, PredictionBatch
 from app.tracking.checked import CheckedLabels, CheckedPredictions
 from app.tracking.decoding.decode import decode_labels, decode_predictions
@@ -30,7 +26,6 @@ class Intake(Generic[Batch, Checked]):
 
     decode: Callable[..., Batch]
     check: Callable[..., Checked]
-    values: Callable[[Checked], NDArray[np.float64]]  # those that a regression's scale must hold
 
     async def read(
         self, body: bytes, content_type: str, facts: ModelFacts, *, now_us: int, max_rows: int, imported: bool
@@ -43,24 +38,17 @@ class Intake(Generic[Batch, Checked]):
     async def admit(
         self, batch: Batch, facts: ModelFacts, catalogue: Catalogue, *, now_us: int
     ) -> tuple[ModelFacts, Checked]:
-        """The rows with every name resolved, and the facts that know all their classes and hold all their values."""
+        """The rows with every name resolved, and the facts that know all their classes.
+
+        Classes are added when the rows have passed every rule, but before these are stored: should storing fail, the
+        model knows classes without rows, which changes no number.
+        """
         checked = await beside(len(batch), partial(self.check, batch, facts, now_us=now_us))
         if checked.new_classes:
             facts = await catalogue.add_classes(facts.id, checked.new_classes)
-            checked = self.check(batch, facts, now_us=now_us)
-        if facts.task is Task.REGRESSION and facts.scale is None:
-            facts = await catalogue.fix_scale(facts.id, Scale.fit(self.values(checked)))
-            checked = self.check(batch, facts, now_us=now_us)  # another request may have fixed it for smaller values
+            checked = await beside(len(batch), partial(self.check, batch, facts, now_us=now_us))
         return facts, checked
 
 
-def _scores(checked: CheckedPredictions) -> NDArray[np.float64]:
-    return checked.score
-
-
-def _actuals(checked: CheckedLabels) -> NDArray[np.float64]:
-    return checked.actual
-
-
-PREDICTIONS: Intake[PredictionBatch, CheckedPredictions] = Intake(decode_predictions, check_predictions, _scores)
-LABELS: Intake[LabelBatch, CheckedLabels] = Intake(decode_labels, check_labels, _actuals)
+PREDICTIONS: Intake[PredictionBatch, CheckedPredictions] = Intake(decode_predictions, check_predictions)
+LABELS: Intake[LabelBatch, CheckedLabels] = Intake(decode_labels, check_labels)

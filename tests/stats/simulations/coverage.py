@@ -12,7 +12,7 @@ from app.stats.codes import SCORE_BINS, Family, code, pair, score_bin
 from app.stats.intervals import clopper_pearson, t_interval, wilson, z_of
 from app.stats.metrics import estimate
 from app.stats.sparse import consolidate, keys
-from app.stats.tally import Scale, Shape, Tally, Task, count_labels
+from app.stats.tally import Shape, Tally, Task, count_labels
 from tests.stats.simulations.registry import Check, Result, rate_at_most, register
 
 Floats = NDArray[np.float64]
@@ -178,7 +178,7 @@ def regressions(rng: Generator, n: int, runs: int, df: float) -> Tally:
     """Errors by Student's t: skewed squares."""
     actual = 50 + 3 * rng.normal(size=n * runs)
     score = actual + rng.standard_t(df, n * runs)
-    shape = Shape(Task.REGRESSION, 0, Scale.fit(actual[:1000]))
+    shape = Shape(Task.REGRESSION, 0)
     zeros = np.zeros(n * runs, np.int64)
     cell = np.repeat(np.arange(runs), n)
     counted = count_labels(

@@ -1,7 +1,7 @@
 """What the page draws: every model at a glance and one of them in full, in one answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,8 +18,11 @@ from app.core.clock import DAY, HOUR, SECOND, Clock, rfc3339
 from app.models.errors import ModelNotFound
 from app.models.facts import ModelFacts
 from app.stats.delays import DelayCurve
-from app.stats.metrics import estimate, metrics_of, needs_histogram
-from app.tracking.rollups.reading import Reading, Series
+from app.stats.metrics import Estimates, estimate, metrics_of, needs_histogram
+from app.stats.tally import Tally
+from app.tracking.rollups.reading import Reading, Series, Share
+
+Named = Sequence[tuple[str, Share]]
 
 LEVEL = 0.95
 SPANS = {"24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY, "365d": 365 * DAY, "all": None}
@@ -80,12 +83,9 @@ class Boards:
         view = self._placed(view, days, asked.interval)
         series = await self._series(view, view.bucket, histograms=needs_histogram(view.metric))
         curve = await self._curves.of(facts, None if view.as_of_us is None else series.as_of_us)
-        known = [f"{key}:{value}" for _, key, value in await self._reading.segments(facts.id)]
-        segments = await self._slices([(name, replace(view, segment=name)) for name in known[:SLICES_SHOWN]])
-        versions = await self._slices(
-            [(name, replace(view, version=name)) for name in list(facts.versions)[-SLICES_SHOWN:]]
-        )
-        panel = await asyncio.to_thread(_drawn, view, series, curve, segments, versions, known)
+        known = {number: f"{key}:{value}" for number, key, value in await self._reading.segments(facts.id)}
+        segments, versions = await self._slices(view, known)
+        panel = await asyncio.to_thread(_drawn, view, series, curve, segments, versions, list(known.values()))
         return panel, series.as_of_us
 
     def _placed(self, view: View, days: Series, interval: Bucket | None) -> View:
@@ -113,16 +113,29 @@ class Boards:
             histograms=histograms,
         )
 
-    async def _slices(self, views: Sequence[tuple[str, View]]) -> list[tuple[str, Series]]:
-        """Each name's buckets, those with most predictions first; names without rows are left out."""
-        found = [
-            (name, await self._series(view, view.bucket, histograms=needs_histogram(view.metric)))
-            for name, view in views
-        ]
-        return sorted(
-            ((name, series) for name, series in found if len(series.start_us)),
-            key=lambda pair: -int(pair[1].tally.n.sum()),
+    async def _slices(self, view: View, known: Mapping[int, str]) -> tuple[Named, Named]:
+        """The largest segments and the newest versions, those with most predictions first; without rows: left out."""
+        segment_nos = list(known)
+        if len(segment_nos) > SLICES_SHOWN:
+            segment_nos = await self._reading.largest_segments(view.facts, SLICES_SHOWN)
+        version_names = {number: name for name, number in view.facts.versions.items()}
+        segments, versions = await self._reading.slices(
+            view.facts,
+            grain_s=view.bucket.seconds,
+            segment_nos=segment_nos,
+            version_nos=list(version_names)[-SLICES_SHOWN:],
+            from_us=view.from_us,
+            version_no=view.version_no,
+            segment=view.segment,
+            as_of_us=view.as_of_us,
+            histograms=needs_histogram(view.metric),
         )
+        return _named(segments, known), _named(versions, version_names)
+
+
+def _named(shares: Mapping[int, Share], names: Mapping[int, str]) -> Named:
+    found = [(names[number], share) for number, share in shares.items() if number in names]
+    return sorted(found, key=lambda pair: (-int(pair[1].tally.n[pair[1].point]), pair[0]))
 
 
 def _chosen(models: Sequence[ModelFacts], standings: Sequence[Standing], model_id: str | None) -> ModelFacts | None:
@@ -149,8 +162,8 @@ def _drawn(
     view: View,
     series: Series,
     curve: DelayCurve,
-    segments: Sequence[tuple[str, Series]],
-    versions: Sequence[tuple[str, Series]],
+    segments: Named,
+    versions: Named,
     known: Sequence[str],
 ) -> Panel:
     series = trend.filled(series, trend.every(series, None, None))
@@ -168,17 +181,25 @@ def _drawn(
         columns=trend.columns(series, found, trend.maturity(series, curve)),
         overall=trend.overall_of(series.tally, view.metric, LEVEL),
         delay=trend.delay_of(curve),
-        segments=[_slice(name, part, view.metric) for name, part in segments],
-        versions=[_slice(name, part, view.metric) for name, part in versions],
+        segments=_compared(segments, view.metric),
+        versions=_compared(versions, view.metric),
         choices=Choices(list(metrics_of(view.facts.task)), list(view.facts.versions), list(known)),
         meta=trend.meta_of(view.metric, found, trend.FILLED),
     )
 
 
-def _slice(name: str, series: Series, metric: str) -> Slice:
-    total = series.tally.total()
-    found = summary.value_of(estimate(total, metric, level=LEVEL), 0)
-    n, labelled = int(total.n[0]), int(total.labelled[0])
+def _compared(named: Named, metric: str) -> list[Slice]:
+    """All are points of one tally, which is estimated once."""
+    if not named:
+        return []
+    tally = named[0][1].tally
+    found = estimate(tally, metric, level=LEVEL)
+    return [_slice(name, tally, found, share.point) for name, share in named]
+
+
+def _slice(name: str, tally: Tally, estimates: Estimates, point: int) -> Slice:
+    found = summary.value_of(estimates, point)
+    n, labelled = int(tally.n[point]), int(tally.labelled[point])
     return Slice(name, n, labelled, labelled / n if n else None, found.value, found.ci_low, found.ci_high)
 
 

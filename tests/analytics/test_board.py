@@ -6,11 +6,14 @@ import pytest
 from pydantic import TypeAdapter
 
 from app.analytics.answers import Board
-from app.core.clock import DAY, SECOND, FrozenClock, rfc3339
+from app.core.clock import DAY, HOUR, SECOND, FrozenClock, rfc3339
 from app.db.engine import Database
 from app.models.facts import ModelFacts
+from app.tracking.repository import reads
 from tests.support.models import make_model
 from tests.support.tracked import track
+
+WEB = "channel:web"
 
 
 async def ask(client: httpx.AsyncClient, **query: object) -> dict:
@@ -77,6 +80,66 @@ class TestBoard:
         ]
         assert [part["name"] for part in panel["versions"]] == ["1"]
         assert all(part["ci_low"] < part["value"] < part["ci_high"] for part in panel["segments"])
+
+    @pytest.mark.parametrize("back", [None, 3 * DAY, 20 * DAY - HOUR // 3])
+    @pytest.mark.parametrize(
+        "query", [{"range": "all"}, {"range": "24h"}, {"interval": "minute"}, {"metric": "roc_auc"}, {"segment": WEB}]
+    )
+    async def test_slices_are_what_a_trend_of_each_says(
+        self, admin: httpx.AsyncClient, facts: ModelFacts, clock: FrozenClock, query: dict[str, str], back: int | None
+    ) -> None:
+        if back is not None:
+            query = query | {"as_of": rfc3339(clock.now_us() - back)}
+        panel = (await ask(admin, **query))["panel"]
+        asked = {name: value for name, value in query.items() if name in ("metric", "as_of")}
+        if panel["columns"]["x"]:
+            asked["from"] = rfc3339(panel["columns"]["x"][0] * SECOND)
+        for kind in ("segment", "version"):
+            whole = {"segment": query["segment"]} if kind == "version" and "segment" in query else {}
+            for part in panel[f"{kind}s"]:
+                answer = await admin.get(
+                    "/analytics/trends/late",
+                    params=asked | whole | {"interval": panel["interval"], kind: part["name"]},
+                )
+                overall = answer.json()["overall"]
+                names = ("n", "labelled", "value", "ci_low", "ci_high")
+                assert {name: part[name] for name in names} == {name: overall[name] for name in names}
+        assert bool(panel["segments"]) == bool(panel["versions"]) == bool(panel["columns"]["x"])
+
+    async def test_slices_take_one_question_however_many_and_are_the_largest(
+        self,
+        admin: httpx.AsyncClient,
+        facts: ModelFacts,
+        database: Database,
+        clock: FrozenClock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        shops = [{"shop": f"{number:02}"} for number in range(30)]
+        place = np.repeat(np.arange(30), np.arange(1, 31))  # the last shop has most rows
+        ones, at = np.ones(len(place)), np.full(len(place), clock.now_us() - 2 * DAY)
+        await track(
+            database,
+            clock,
+            facts,
+            predicted_at=at,
+            predicted=ones.astype(int),
+            score=ones,
+            actual=ones,
+            known_at=at,
+            segments=shops,
+            segment=place,
+        )
+        asked: list[str] = []
+        for name in ("now", "sliced"):
+            question = getattr(reads, name)
+            monkeypatch.setattr(
+                reads, name, lambda *a, name=name, question=question, **k: asked.append(name) or question(*a, **k)
+            )
+        panel = (await ask(admin))["panel"]
+        assert sorted(asked) == ["now"] * 4 + ["sliced"] * 2  # days, points, delays of young and old; both sides
+        names = [part["name"] for part in panel["segments"]]
+        assert names[:4] == ["channel:web", "channel:app", "shop:29", "shop:28"]
+        assert len(names) == 24
 
     @pytest.mark.parametrize(
         ("query", "interval", "points"),

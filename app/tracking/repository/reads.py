@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.stats.sparse import Sparse
 from app.tracking.rollups.grains import DAY_OF_HOURS, DAYS, HOURS, TOTAL, Cut, Rows, group
 from app.tracking.rollups.packing import interleave, unpack_records
+from app.tracking.rollups.slices import By, Part, Slicing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Standing:
     deltas: list[bytes] | None
 
     def rows(self) -> Rows:
-        """Key: bucket start."""
+        """Key: bucket start (of slices: their number)."""
         return group((_ints(self.cohorts),), _vectors(self.sizes, self.cores, self.hists))
 
 
@@ -128,7 +129,71 @@ from (
     ) r
 ) found
 """
-EVERY_COHORT = (TOTAL, 0, 1)
+
+
+async def sliced(
+    connection: Any,
+    model_no: int,
+    slicing: Slicing,
+    version_nos: Sequence[int],
+    parts: Sequence[Part],
+    *,
+    hour: int | None,
+    histograms: bool,
+) -> Standing:
+    """Rows of all slices; `version_nos` are the model's. With `hour`: what had arrived before it."""
+    versions = version_nos if slicing.version_no is None else (slicing.version_no,)
+    pairs = (versions, slicing.numbers) if slicing.by is By.SEGMENT else (slicing.numbers, (slicing.segment_no,))
+    arrived = () if hour is None else (hour // DAY_OF_HOURS * DAY_OF_HOURS, hour)
+    row = await connection.fetchrow(
+        _SLICED.format(
+            key=f"{slicing.by}_no",
+            hists=_hists(histograms),
+            pending=_PENDING,
+            table="rollup" if hour is None else "triangle",
+            arrived="true" if hour is None else _ARRIVED,
+        ),
+        model_no,
+        *pairs,
+        *([part[column] for part in parts] for column in range(3)),
+        *arrived,
+    )
+    return Standing(*row)
+
+
+_ARRIVED = f"((tier = {DAYS} and known < $7) or (tier = {HOURS} and known >= $7 and known < $8))"
+_SLICED = """
+select string_agg(int4send({key}), ''::bytea), string_agg(int4send(octet_length(core)), ''::bytea),
+    string_agg(core, ''::bytea), {hists}, {pending}
+from (
+    select r.version_no, r.segment_no, r.core, r.hist
+    from unnest($2::int4[]) v(version_no)
+    cross join unnest($3::int4[]) s(segment_no)
+    cross join unnest($4::int4[], $5::int4[], $6::int4[]) p(grain, low, high)
+    cross join lateral (
+        select * from {table} r where r.model_no = $1 and r.version_no = v.version_no
+            and r.segment_no = s.segment_no and r.grain = p.grain and r.cohort >= p.low and r.cohort < p.high
+            and {arrived}
+        offset 0 -- as for totals
+    ) r
+) found
+"""
+
+
+async def largest_segments(connection: Any, model_no: int, version_nos: Sequence[int], limit: int) -> list[int]:
+    """Those with most folded rows, then by name."""
+    rows = await connection.fetch(
+        "select s.segment_no from segment s cross join unnest($2::int4[]) v(version_no) "
+        "left join rollup r on r.model_no = $1 and r.version_no = v.version_no and r.segment_no = s.segment_no "
+        "and r.grain = $4 and r.cohort = 0 where s.model_no = $1 "
+        "group by s.segment_no, s.dimension, s.value "
+        "order by coalesce(sum(r.n), 0) desc, s.dimension, s.value limit $3",
+        model_no,
+        version_nos,
+        limit,
+        TOTAL,
+    )
+    return [row[0] for row in rows]
 
 
 async def revision(connection: Any, model_no: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from app.stats.sparse import Sparse, core_only
 from app.stats.tally import Shape, Tally
 from app.tracking.ledger import Ledger, merge, unpack
 from app.tracking.repository import folding, raw, reads
-from app.tracking.repository.reads import EVERY_COHORT, Standing, Totals
+from app.tracking.repository.reads import Standing, Totals
 from app.tracking.rollups.errors import UnknownSegment
 from app.tracking.rollups.expansions import Expansions
 from app.tracking.rollups.grains import (
@@ -38,6 +38,7 @@ from app.tracking.rollups.grains import (
 )
 from app.tracking.rollups.horizon import Horizon
 from app.tracking.rollups.recount import count_blocks, count_labels
+from app.tracking.rollups.slices import EVERY_COHORT, By, Slicing, counts_only, parts_of
 
 TAIL_SLICE_US = 10 * MINUTE  # raw rows of a tail are counted in slices, so that an hour of any size fits in memory
 OFF_LOOP_BYTES = 2_000_000  # decoding more than this takes over about 2 ms: it goes to a thread
@@ -126,16 +127,74 @@ class Reading:
 
         With a range: hours whose start lies in [from, to).
         """
-        parts = [EVERY_COHORT] if from_us is None and to_us is None else _parts(from_us, to_us)
+        span = Cut(HOURS, _ceil(from_us, MINUTE), _ceil(to_us, MINUTE))
+        parts = [EVERY_COHORT] if from_us is None and to_us is None else parts_of(span)
         pairs = [(facts.id, number) for facts in models for number in facts.versions.values()]
         async with self._database.connection() as connection:
             found = await reads.totals(
                 connection, [model for model, _ in pairs], [number for _, number in pairs], parts, histograms=histograms
             )
-            fresh = await self._fresh_totals(connection, found, _ceil(from_us, MINUTE), _ceil(to_us, MINUTE))
+            fresh = await self._fresh_totals(connection, found, span.from_minute, span.to_minute)
         if not histograms:
-            fresh = [Rows(rows.keys, core_only(rows.sparse)) for rows in fresh]
+            fresh = counts_only(fresh)
         return await asyncio.to_thread(_shares, models, found, fresh, by_version)
+
+    async def slices(
+        self,
+        facts: ModelFacts,
+        *,
+        grain_s: int,
+        segment_nos: Sequence[int],
+        version_nos: Sequence[int],
+        from_us: int | None = None,
+        version_no: int | None = None,
+        segment: str | None = None,
+        as_of_us: int | None = None,
+        histograms: bool = False,
+    ) -> tuple[dict[int, Share], dict[int, Share]]:
+        """Sums by segment (of one version or all) and by version (of one segment or the whole), one query each.
+
+        segment_no → its point and version_no → its point; without rows: absent. Over the buckets of `series` from
+        `from_us` on, hence with the same sums. Raises `UnknownSegment`.
+        """
+        span = self._span(grain_s, from_us)
+        histograms = histograms and span.grain_s != MINUTES
+        sides = (
+            Slicing(By.SEGMENT, tuple(segment_nos), version_no=version_no),
+            Slicing(By.VERSION, tuple(version_nos), segment_no=await self._segment_no(facts, segment)),
+        )
+        moment = None if as_of_us is None else await self._horizon.settle(as_of_us)
+        async with self._database.connection() as connection:
+            hour, tail, parts = None, Ledger.empty(), parts_of(span)
+            if moment is not None:
+                hour, moment = await self._kept(connection, facts.id, moment)
+                tail = await self._tail(connection, facts, hour, moment)
+            elif from_us is None and span.grain_s != MINUTES:
+                parts = [EVERY_COHORT]
+            found = []
+            for slicing in sides:
+                standing = await reads.sliced(
+                    connection,
+                    facts.id,
+                    slicing,
+                    list(facts.versions.values()),
+                    parts,
+                    hour=hour,
+                    histograms=histograms,
+                )
+                ledger = _unfolded(standing)
+                asked = np.concatenate([ledger.cells["context"], tail.cells["context"]])
+                contexts = await self._expansions.of(connection, facts.id, asked)
+                fresh = slicing.fresh(ledger, contexts, span, None if hour is None else hour * 60)
+                fresh += slicing.fresh(tail, contexts, span)
+                found.append((standing, fresh if histograms else counts_only(fresh)))
+        by_segment, by_version = [await asyncio.to_thread(_points, facts.shape, *each) for each in found]
+        return by_segment, by_version
+
+    async def largest_segments(self, facts: ModelFacts, limit: int) -> list[int]:
+        """The segments with most rows, as far as these are folded."""
+        async with self._database.connection() as connection:
+            return await reads.largest_segments(connection, facts.id, list(facts.versions.values()), limit)
 
     async def delays(
         self,
@@ -192,18 +251,35 @@ class Reading:
     async def _as_of(self, facts: ModelFacts, cut: Cut, as_of_us: int, histograms: bool) -> tuple[Rows, int]:
         moment = await self._horizon.settle(as_of_us)
         async with self._database.connection() as connection:
-            hour = (moment + 1) // HOUR
-            if hour * HOUR < (await folding.mark(connection, facts.id)).retained_from:
-                moment = hour * HOUR - 1
+            hour, moment = await self._kept(connection, facts.id, moment)
             standing = await reads.as_of(connection, facts.id, cut, hour, histograms=histograms)
-            ledger, tail = _unfolded(standing), Ledger.empty()
-            for start, end in _slices(hour * HOUR, moment):
-                tail = merge([tail, await self._recounted(connection, facts, start, end)])
+            ledger, tail = _unfolded(standing), await self._tail(connection, facts, hour, moment)
             asked = np.concatenate([ledger.cells["context"], tail.cells["context"]])
             contexts = await self._expansions.of(connection, facts.id, asked)
         rows = await _decoded(standing)
         before = answer(ledger, contexts, cut, known_below=hour * 60)
         return _together(add_up([rows, before]), answer(tail, contexts, cut), histograms), moment
+
+    async def _kept(self, connection: object, model_no: int, moment: int) -> tuple[int, int]:
+        """The moment's hour (since the epoch), and the moment: the end of the hour before where raw rows are gone."""
+        hour = (moment + 1) // HOUR
+        gone = hour * HOUR < (await folding.mark(connection, model_no)).retained_from
+        return hour, hour * HOUR - 1 if gone else moment
+
+    async def _tail(self, connection: object, facts: ModelFacts, hour: int, moment: int) -> Ledger:
+        """What became known from an hour's begin to a moment in it."""
+        tail = Ledger.empty()
+        for start, end in _slices(hour * HOUR, moment):
+            tail = merge([tail, await self._recounted(connection, facts, start, end)])
+        return tail
+
+    def _span(self, grain_s: int, from_us: int | None) -> Cut:
+        """From a moment on. Sums of hours and of days are the same; minutes are there for two days."""
+        low = _ceil(from_us, MINUTE)
+        if grain_s != MINUTES:
+            return Cut(HOURS, low)
+        floor = minute_floor(self._clock.now_us())
+        return Cut(MINUTES, floor if low is None else max(low, floor))
 
     async def _recounted(self, connection: object, facts: ModelFacts, start: int, end: int) -> Ledger:
         """What became known in [start, end], counted from raw rows."""
@@ -288,6 +364,12 @@ def _shares(
     return shares
 
 
+def _points(shape: Shape, standing: Standing, fresh: list[Rows]) -> dict[int, Share]:
+    rows = add_up([standing.rows(), *fresh])
+    tally = Tally.of(shape, len(rows), rows.sparse)
+    return {number: Share(tally, point) for point, number in enumerate(rows.keys[0].tolist()) if tally.n[point]}
+
+
 def _picked(sparse: Sparse, cells: int, places: list[int]) -> Sparse:
     """The entries of some cells, ascending, numbered anew."""
     target = np.full(cells, -1, np.int64)
@@ -306,16 +388,6 @@ def _delays(parts: Sequence[Series]) -> Delays:
     ages = [moment - part.start_us - part.grain_s * 500_000 for part in parts]
     waiting = [part.tally.n - part.tally.labelled for part in parts]
     return Delays(histogram, np.maximum(np.concatenate(ages), 0), np.concatenate(waiting), moment)
-
-
-def _parts(from_us: int | None, to_us: int | None) -> list[tuple[int, int, int]]:
-    """[from, to) as whole days between hours at both ends: (grain, from minute, to minute)."""
-    low, high = Cut(HOURS, _ceil(from_us, MINUTE), _ceil(to_us, MINUTE)).bounds()
-    day = DAYS // 60
-    first, last = -(-low // day) * day, high // day * day
-    if first >= last:
-        return [(HOURS, low, high)]
-    return [(HOURS, low, first), (DAYS, first, last), (HOURS, last, high)]
 
 
 def _slices(start: int, end: int) -> Iterable[tuple[int, int]]:

@@ -122,7 +122,7 @@ class Stream:
                 row["correction"] = True
             if name not in {earlier["prediction_id"] for earlier in rows}:
                 rows.append(row)
-                self.truth.label(name, actual, known_at, correction=corrected)
+                self.truth.label(name, actual, known_at, correction=corrected, imported=imported)
         await self.post("labels", rows, imported)
 
     async def compare_summary(self) -> int:

@@ -42,20 +42,25 @@ class Truth:
             return
         self.predictions[name] = row
         if name in self.labels:
-            last = max(self.labels[name], key=_rank)
-            self.labels[name] = [replace(last, known_at=max(last.known_at, row.known_at))]
+            (waiting,) = self.labels[name]
+            self.labels[name] = [replace(waiting, known_at=max(waiting.known_at, row.known_at))]
 
-    def label(self, name: str, actual: str | float, known_at: int, *, correction: bool = False) -> None:
+    def label(
+        self, name: str, actual: str | float, known_at: int, *, correction: bool = False, imported: bool = False
+    ) -> None:
         """The same again is a duplicate; another value is a conflict unless it is a correction.
 
-        No label is known before its prediction is.
+        An imported correction says what was known at its moment, even where that is what counts anyway. No label is
+        known before its prediction is; while it waits for that, only the one that counts is kept.
         """
         if name in self.predictions:
             known_at = max(known_at, self.predictions[name].known_at)
         history = self.labels.setdefault(name, [])
         self._order += 1
-        if not history or (correction and max(history, key=_rank).actual != actual):
+        if not history or (correction and (imported or _last(history, known_at) != actual)):
             history.append(Labelled(known_at, self._order, actual))
+        if name not in self.predictions:
+            self.labels[name] = [_since(history)]
 
     def rows(self, moment: int, keep: Callable[[Predicted], bool]) -> tuple[list[Predicted], list[Any]]:
         """Predictions known at `moment`, and for each its latest label known by then (None where there is none)."""
@@ -64,12 +69,24 @@ class Truth:
         return [row for _, row in known], actual
 
     def _latest(self, name: str, moment: int) -> Any:
-        history = [label for label in self.labels.get(name, []) if label.known_at <= moment]
-        return max(history, key=_rank).actual if history else None
+        return _last(self.labels.get(name, []), moment)
 
 
 def _rank(label: Labelled) -> tuple[int, int]:
     return label.known_at, label.order
+
+
+def _last(history: list[Labelled], moment: int) -> Any:
+    known = [label for label in history if label.known_at <= moment]
+    return max(known, key=_rank).actual if known else None
+
+
+def _since(history: list[Labelled]) -> Labelled:
+    """The label from which on the value that counts has counted."""
+    ordered = sorted(history, key=_rank)
+    while len(ordered) > 1 and ordered[-2].actual == ordered[-1].actual:
+        ordered.pop()
+    return ordered[-1]
 
 
 def figures(rows: list[Predicted], actual: list[Any], classes: tuple[str, ...]) -> dict[str, float]:

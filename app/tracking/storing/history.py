@@ -63,6 +63,16 @@ def enter(
     return (Verdict.DUPLICATE if before == actual else Verdict.CORRECTED), _follow(history, place + 1, actual)
 
 
+def said_last(history: list[Line]) -> Line:
+    """The line from which on the value that counts has counted."""
+    last = history[-1]
+    for line in reversed(history):
+        if line.actual != last.actual:
+            break
+        last = line
+    return last
+
+
 def _follow(history: list[Line], place: int, value: float) -> Change | None:
     """The line after a new one replaces it."""
     if place == len(history):

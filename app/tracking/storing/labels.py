@@ -27,7 +27,7 @@ from app.tracking.repository.labels import Joined, Lines
 from app.tracking.repository.predictions import KeyTaken
 from app.tracking.repository.races import repeated
 from app.tracking.schemas import Conflict, LabelsStored
-from app.tracking.storing.history import Change, Line, Verdict, enter
+from app.tracking.storing.history import Change, Line, Verdict, enter, said_last
 from app.tracking.storing.keys import Keys, encode
 from app.tracking.storing.merging import merge_labels
 from app.tracking.storing.predictions import Habit, count_lines
@@ -325,7 +325,7 @@ def _let_wait(
     """
     batch = group.batch
     said: dict[int, list[Line]] = {}
-    touched: dict[int, int] = {}
+    touched: dict[int, Line] = {}
     for row in rows.tolist():
         key = int(group.of[row])
         if key not in said:
@@ -335,11 +335,11 @@ def _let_wait(
         correction = batch.correction is not None and bool(batch.correction[row])
         actual, replay = float(batch.actual[row]), batch.known_at is not None
         verdict[row], _ = enter(said[key], actual, known, correction=correction, replay=replay, row=row)
-        if said[key][-1].fresh:
-            touched[key] = said[key][-1].row
+        touched[key] = said_last(said[key])
     return [
-        (group.names[key], float(batch.actual[row]), int(batch.event_at[row]), said[key][-1].known_at)
-        for key, row in sorted(touched.items())
+        (group.names[key], line.actual, int(batch.event_at[line.row]), line.known_at)
+        for key, line in sorted(touched.items())
+        if line.fresh
     ]
 
 

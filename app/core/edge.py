@@ -9,9 +9,11 @@ import enum
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -28,6 +30,7 @@ log = structlog.get_logger()
 
 CLIENT_LEFT = 499  # nginx's number for it; only metrics and log see it
 UNMATCHED = "unmatched"
+MAX_NAME = 100  # bytes of a parameter's name that an answer repeats
 _REQUEST_ID = re.compile(rb"[\w-]{1,64}", re.ASCII)
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -164,6 +167,11 @@ class Edge:
             return UntrustedHost("this host name is not served here")
         if b"%00" in scope["query_string"] or "\0" in scope["path"]:
             return InvalidRequest("an address can't hold U+0000", places=[Place("/query", "nul", "U+0000")])
+        repeated = _repeated(scope["query_string"])
+        if repeated is not None:
+            return InvalidRequest(
+                f"{repeated} is given more than once", places=[Place(f"/query/{repeated}", "repeated", "give it once")]
+            )
         if gated and self._gate.phase is Phase.STARTING:
             return Unavailable(
                 "the service is starting: its database is not reachable or not migrated yet",
@@ -236,6 +244,17 @@ class _Answer:
         if self._secure:
             headers.append(_HSTS)
         return headers
+
+
+def _repeated(query: bytes) -> str | None:
+    """A parameter that a query names twice: no operation takes lists, and none should guess which one was meant."""
+    if b"&" not in query:
+        return None
+    names = [part.partition(b"=")[0] for part in query.split(b"&") if part]
+    twice = next((name for name, times in Counter(map(unquote_to_bytes, names)).items() if times > 1), None)
+    if twice is None:
+        return None
+    return twice[:MAX_NAME].decode(errors="replace").replace("~", "~0").replace("/", "~1")
 
 
 def _host(value: bytes) -> bytes:

@@ -239,6 +239,7 @@ REFUSED: list[tuple[dict, str, str]] = [
     ({"to": "9999-12-31T00:00:00Z"}, "/query/to", ""),  # after everybody's
     ({"interval": "week"}, "/query/interval", ""),  # no such interval
     ({"level": 1.5}, "/query/level", ""),  # not a level
+    ({"metric": ["accuracy", "f1"]}, "/query/metric", "more than once"),  # which one is meant?
     ({"metrics": "accuracy"}, "/query/metrics", ""),  # no such parameter
 ]
 

@@ -84,7 +84,7 @@ class ModelRepository:
             .join(VersionTable, VersionTable.id == SetupTable.version_no)
             .where(VersionTable.model_no.in_(models), threshold.is_not(None))
         )
-        return dict(rows.tuples().all())
+        return dict(rows.all())
 
     async def aliases(self, models: Sequence[int]) -> dict[int, dict[str, int]]:
         """By model: alias -> version_no."""

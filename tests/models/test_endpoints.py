@@ -82,6 +82,12 @@ class TestArchive:
             assert (answer.status_code, answer.json()["type"]) == (409, "/problems/model-archived")
 
 
+async def set_up_versions(client: httpx.AsyncClient, *versions: str) -> None:
+    for version in versions:
+        setup = {"model_info": {"model_id": "m", "version": version}}
+        assert (await client.post("/models/m/tracking/setup", json=setup)).status_code == 201
+
+
 REFUSED_VERSIONS: list[tuple[dict[str, object], str]] = [
     ({}, "/version"),  # needed
     ({"version": "2", "colour": "red"}, "/colour"),  # unknown keys are refused, not dropped
@@ -148,10 +154,30 @@ class TestAliases:
         assert (await admin.delete("/models/m/aliases/challenger")).status_code == 404
 
     async def test_the_champion_takes_what_names_no_version(self, admin: httpx.AsyncClient, database: Database) -> None:
-        await make_model(database, "m", versions=("1", "2"))
+        await set_up_versions(admin, "1", "2")
         assert (await admin.get("/models/m")).json()["default_version"] == "2"
         await admin.put("/models/m/aliases/champion", json={"version": "1"})
         assert (await admin.get("/models/m")).json()["default_version"] == "1"
+
+    async def test_a_version_without_a_setup_takes_nothing_that_names_none(self, admin: httpx.AsyncClient) -> None:
+        await set_up_versions(admin, "1")
+        await admin.post("/models/m/versions", json={"version": "2"})
+        answer = await admin.put("/models/m/aliases/champion", json={"version": "2"})
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/setup-missing")
+        assert (await admin.get("/models/m")).json()["default_version"] == "1"
+
+    async def test_who_may_not_promote_names_only_the_champion_that_answers_already(
+        self, admin: httpx.AsyncClient, client: httpx.AsyncClient, identities: Identities
+    ) -> None:
+        await set_up_versions(admin, "1", "2")
+        scientist = bearer(await identities.user("data_scientist"))
+        refused = await client.put("/models/m/aliases/champion", json={"version": "1"}, headers=scientist)
+        assert (refused.status_code, refused.json()["scope"]) == (403, "deployments:promote")
+        named = await client.put("/models/m/aliases/champion", json={"version": "2"}, headers=scientist)
+        assert named.json()["aliases"] == {"champion": "2"}
+        await admin.put("/models/m/aliases/champion", json={"version": "1"})
+        taken = await client.delete("/models/m/aliases/champion", headers=scientist)
+        assert (taken.status_code, taken.json()["scope"]) == (403, "deployments:promote")
 
     async def test_refuse_a_version_that_is_not_there(self, admin: httpx.AsyncClient, database: Database) -> None:
         await make_model(database, "m")

@@ -69,7 +69,9 @@ class TestWhatAModelShows:
     @pytest.mark.parametrize(
         ("versions", "latest"),
         [
-            ({"2": State.TRACKING, "10": State.TRACKING, "1": State.REGISTERED}, "1"),  # by registration, not by name
+            ({"2": State.TRACKING, "10": State.TRACKING, "1": State.TRACKING}, "1"),  # by registration, not by name
+            ({"1": State.TRACKING, "2": State.REGISTERED}, "1"),  # a canary's version is not set up yet
+            ({"1": State.REGISTERED, "2": State.REGISTERED, "3": State.ARCHIVED}, "2"),  # none is
             ({"1": State.TRACKING, "2": State.ARCHIVED}, "1"),  # an archived one takes nothing in
             ({"1": State.ARCHIVED, "2": State.ARCHIVED}, "2"),
         ],

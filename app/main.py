@@ -39,7 +39,7 @@ from app.models.service import ModelService
 from app.system import docs, openapi
 from app.system import endpoints as system
 from app.system.health import Health
-from app.system.life import Life, Looping
+from app.system.life import Draining, Life, Looping
 from app.system.probes import SchemaState, own_probes
 from app.system.repository import DatabaseWatch
 from app.tracking.rollups.features import Features
@@ -151,6 +151,7 @@ def _lifespan(
             watch=watch,
             schema=schema,
             probes=probes,
+            draining=[service for service in built.values() if isinstance(service, Draining)],
             owns_database=owns_database,
         )
         with told_of_the_end(gate.drain):  # readiness says so at once, while requests under way finish

@@ -23,6 +23,13 @@ Loop = Callable[[asyncio.Event], Awaitable[None]]
 
 
 @runtime_checkable
+class Draining(Protocol):
+    """A service that may hold work after the requests that brought it have gone."""
+
+    async def drain(self) -> None: ...
+
+
+@runtime_checkable
 class Looping(Protocol):
     """A service with work of its own in the background."""
 
@@ -44,6 +51,7 @@ class Life:
         watch: DatabaseWatch,
         schema: SchemaState,
         probes: Sequence[HealthProbe],
+        draining: Sequence[Draining],
         owns_database: bool,
     ) -> None:
         self._gate = gate
@@ -52,6 +60,7 @@ class Life:
         self._watch = watch
         self._schema = schema
         self._probes = probes
+        self._draining = draining
         self._owns = owns_database
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -70,6 +79,7 @@ class Life:
         self._gate.drain()
         if not await self._gate.emptied(drain_timeout_s):
             log.warning("requests are still under way at the end", under_way=self._gate.under_way)
+        await self._drained(drain_timeout_s)
         self._stop.set()
         _, late = await asyncio.wait(self._tasks, timeout=drain_timeout_s) if self._tasks else (set(), set())
         for task in late:
@@ -78,6 +88,13 @@ class Life:
         await self._watch.close()
         if self._owns:
             await self._database.close()
+
+    async def _drained(self, timeout_s: float) -> None:
+        """What a client who left had sent is stored all the same, so the database must stay until then."""
+        try:
+            await asyncio.wait_for(asyncio.gather(*(service.drain() for service in self._draining)), timeout_s)
+        except TimeoutError:
+            log.warning("work is still under way at the end")
 
     async def _open(self, prepare: Callable[[], Awaitable[object]], loops: Sequence[Loop]) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""How storing and reading single predictions can fail; bodies that can't be read are in `decode_errors`."""
+"""How storing and reading single predictions can fail; bodies that can't be read are in `decoding.errors`."""
 
 from app.core.errors import NotFound, Problem
 
@@ -37,12 +37,3 @@ class TooManySegmentKeys(Problem):
     """
 
     status = 422
-
-
-class ImportNotAllowed(Problem):
-    """The import form needs the scope `data:import`.
-
-    It sets when rows were known and so changes past answers.
-    """
-
-    status = 403

@@ -97,14 +97,6 @@ class TrackingService:
         _count(telemetry.LABELS, model_id, answer)
         return answer
 
-    async def store_prediction_batch(self, model_id: str, batch: PredictionBatch) -> PredictionsStored:
-        """Predictions that this process made itself; the rules hold for them too."""
-        facts = await self._open(model_id)
-        facts, checked = await PREDICTIONS.admit(batch, facts, self._catalogue, now_us=self._clock.now_us())
-        answer = await self._submit_predictions(facts, checked)
-        _count(telemetry.PREDICTIONS, model_id, answer)
-        return answer
-
     async def prediction(self, model_id: str, prediction_id: str) -> PredictionSeen:
         """One prediction with its features and labels. Raises `PredictionNotFound`."""
         return await look_up(self._database, await self._catalogue.facts(model_id), prediction_id)
@@ -134,12 +126,17 @@ class TrackingService:
         batch = await intake.read(
             body, content_type, facts, now_us=now_us, max_rows=self._max_rows, imported=imported
         )  # fmt: skip
-        if batch.known_at is not None:
-            _may_import(principal, facts, len(batch))
+        imports = batch.known_at is not None
+        if imports:
+            _may_import(principal)
         if principal is not None:
             await self._limits.rows(principal, len(batch))
         facts, checked = await intake.admit(batch, facts, self._catalogue, now_us=now_us)
-        return await submit(facts, checked)
+        answer = await submit(facts, checked)
+        if imports:
+            by = None if principal is None else principal.subject
+            log.info("import", model_id=facts.model_id, rows=len(batch), accepted=answer.accepted, by=by)
+        return answer
 
     async def _submit_predictions(self, facts: ModelFacts, checked: CheckedPredictions) -> PredictionsStored:
         """Segments are looked up before the group forms: a refusal is this request's alone."""
@@ -154,11 +151,10 @@ class TrackingService:
         return facts
 
 
-def _may_import(principal: Principal | None, facts: ModelFacts, rows: int) -> None:
-    """An import changes past answers, so it needs a right of its own and leaves a line in the log."""
+def _may_import(principal: Principal | None) -> None:
+    """An import changes past answers, so it needs a right of its own; once stored it leaves a line in the log."""
     if principal is not None and not principal.may(IMPORT_SCOPE):
         raise Forbidden(f"an import needs the scope {IMPORT_SCOPE}", scope=IMPORT_SCOPE)
-    log.info("import", model_id=facts.model_id, rows=rows, by=None if principal is None else principal.subject)
 
 
 def _count(counter: Any, model_id: str, answer: PredictionsStored | LabelsStored) -> None:

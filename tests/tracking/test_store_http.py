@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pyarrow as pa
 import pytest
+import structlog
 
 from app.core import telemetry
 from app.core.clock import FrozenClock
@@ -211,6 +212,20 @@ class TestWhoMay:
                 answer = await key.post("/models/m1/predictions", json=body, params=params)
                 assert answer.status_code == expected
         assert await rows_of(database, "prediction") == 2
+
+    async def test_only_imports_that_were_stored_are_told_of_in_the_log(
+        self, database: Database, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await make_model(database)
+        log = structlog.testing.CapturingLogger()
+        monkeypatch.setattr("app.tracking.service.log", log)
+        good = ROWS[0] | {"timestamp": "2026-03-01T00:00:00Z"}
+        for row, expected in ((good | {"score": 7}, 422), (good, 201)):
+            answer = await admin.post("/models/m1/predictions", json={"predictions": [row], "import": True})
+            assert answer.status_code == expected
+        assert [(call.args, call.kwargs["rows"], call.kwargs["accepted"]) for call in log.calls] == [
+            (("import",), 1, 1)
+        ]
 
 
 class TestClientsThatLeave:

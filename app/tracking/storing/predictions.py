@@ -100,8 +100,10 @@ class PredictionStore:
     async def _all_slowly(
         self, facts: ModelFacts, batches: Sequence[CheckedPredictions], habit: Habit
     ) -> list[PredictionsStored]:
-        batch = merge_predictions(batches)
-        prepared = prepare.prepare(facts, batch, await self._contexts.resolve(facts, batch))
+        rows = sum(len(batch) for batch in batches)
+        batch = await beside(rows, partial(merge_predictions, batches))
+        context_id = await self._contexts.resolve(facts, batch)
+        prepared = await beside(rows, partial(prepare.prepare, facts, batch, context_id))
         return answers(batches, await repeated(partial(self._slowly, prepared, habit)))
 
     async def _free(self, batches: Sequence[CheckedPredictions], prepared: Prepared) -> list[int]:
@@ -202,11 +204,12 @@ class PredictionStore:
         mine = wanted.keys.take(mask[wanted.keys.rows])
         row_of = dict(zip(mine.tolist(), mine.rows.tolist(), strict=True))
         waited = await labels.join_now(connection, list(row_of))
-        counted = prepare.ledger(wanted, arrival.us, rows)
+        counted = await beside(len(rows), partial(prepare.ledger, wanted, arrival.us, rows))
         if waited:
-            lines = _joined_lines(wanted, arrival, [(row_of[label.key], label) for label in waited])
+            found = [(row_of[label.key], label) for label in waited]
+            lines = await beside(len(found), partial(_joined_lines, wanted, arrival, found))
             await labels.append(connection, wanted.facts.id, lines)
-            joined = count_lines(wanted.facts, lines)
+            joined = await beside(len(found), partial(count_lines, wanted.facts, lines))
             if wanted.batch.known_at is None:
                 await arrivals.add_delta(
                     connection, arrival, wanted.facts.id, kind=arrivals.LABELS, body=pack(joined)

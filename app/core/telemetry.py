@@ -35,6 +35,7 @@ HEALTH = Gauge(
 )
 PREDICTIONS = Counter("assay_predictions_total", "Predictions received.", ["model_id", "outcome"])
 LABELS = Counter("assay_labels_total", "Labels received.", ["model_id", "outcome"])
+EXPIRED_LABELS = Counter("assay_expired_labels_total", "Labels whose prediction never came.", ["model_id"])
 FOLDED = Counter("assay_folded_deltas_total", "Deltas folded into rollups.")
 FOLDING_LAG = Gauge(
     "assay_folding_lag_seconds", "Age of the oldest delta that is not folded.", multiprocess_mode="mostrecent"

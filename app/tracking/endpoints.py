@@ -105,7 +105,9 @@ async def store_labels(
     """Labels may come at any time, in any order, also before their predictions: then they wait.
 
     The same value again is a duplicate, another one a conflict unless the row says `"correction": true`. Every value
-    stays in the history, and the statistics follow the last.
+    stays in the history, and the statistics follow the last. A label's timestamp may be of any age: it says when the
+    truth was established, not when the label came. Where retention may have dropped the prediction, a label that finds
+    none is counted as `expired` instead of waiting.
     """
     body, kind = await request.body(), request.headers.get("content-type", "")
     answer = await service.store_labels(model_id, body, kind, imported=imported, principal=principal)

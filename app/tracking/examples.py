@@ -76,7 +76,8 @@ def body(noun: str, row: Schema) -> Schema:
     forms = [_form(noun, {"type": "array", "items": record}), _form("columns", _columns(noun))]
     return {
         "required": True,
-        "description": "At most 16 MiB. The column form and Arrow are two to five times as fast as rows.",
+        "description": "At most 16 MiB. The column form and Arrow are two to five times as fast as rows. "
+        "Of a key that an object repeats the last value counts.",
         "content": {
             JSON: {
                 "schema": {"oneOf": forms},

@@ -296,6 +296,15 @@ class TestWaiting:
         assert answer == LabelsStored(accepted=1, waiting=1, expired=1)
         assert await rows_of(database, "prediction") == 1
 
+    async def test_one_whose_prediction_is_there_may_have_a_timestamp_of_any_age(
+        self, database: Database, clock: FrozenClock
+    ) -> None:
+        await make_model(database, retention_days=30)
+        service = tracking(database, clock)
+        await send(service, {"prediction_id": "a", "score": 0.5})
+        answer = await label(service, said("a", timestamp="1999-12-31T00:00:00Z"))
+        assert answer == LabelsStored(accepted=1, joined=1)
+
 
 class TestAtOnce:
     @pytest.mark.parametrize("seed", range(4))

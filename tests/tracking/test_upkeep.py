@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.core import telemetry
 from app.core.clock import DAY, HOUR, FrozenClock, from_datetime, to_datetime
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
@@ -166,8 +167,12 @@ class TestRetention:
         await upkeep.once()
         assert (await count(database, "label_waiting"), await count(database, "prediction")) == (1, 1)
         stream.clock.advance(seconds=32 * 86_400)
+        counter = telemetry.EXPIRED_LABELS.labels(telemetry.model_label(stream.facts.model_id))
+        before = counter._value.get()
         await upkeep.once()
         assert (await count(database, "label_waiting"), await count(database, "prediction")) == (0, 0)
+        await upkeep.once()
+        assert counter._value.get() - before == 1
 
     async def test_ends_the_minute_grain_after_two_days(
         self, database: Database, stream: Stream, upkeep: Upkeep

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from app.core import telemetry
 from app.core.clock import DAY, MINUTE, Clock, from_datetime, rfc3339, to_datetime
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
@@ -88,11 +89,14 @@ class Upkeep:
         async with self._database.transaction() as connection:
             await folding.wait_for_lock(connection, facts.id)
             await tables.drop_minutes(connection, facts.id, minute_floor(now_us))
-            await tables.drop_waiting(connection, facts.id, border)
+            expired = await tables.drop_waiting(connection, facts.id, border)
             past = await tables.has_raw_before(connection, facts.id, border)
             mark = await folding.mark(connection, facts.id)
             if past and border > mark.retained_from:
                 await folding.set_mark(connection, facts.id, replace(mark, retained_from=border))
+        if expired:
+            telemetry.EXPIRED_LABELS.labels(telemetry.model_label(facts.model_id)).inc(expired)
+            logger.warning("%s: %d labels waited in vain, their predictions never came", facts.model_id, expired)
         while past:
             async with self._database.transaction() as connection:
                 past = await tables.drop_keys(connection, facts.id, border) == tables.KEYS_AT_ONCE

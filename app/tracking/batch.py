@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.tracking.places import LABELS, PREDICTIONS, Origin
 
+OTHER = "__other__"  # as what a segment's values past the cap are counted
 MISSING = -1  # code of "this row has none" in a Coded column
 
 

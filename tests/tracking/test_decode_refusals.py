@@ -95,6 +95,8 @@ ROWS = [
     ({"prediction_id": "a", "score": 0.5, "segment": {"channel": "w" * 65}}, "segment/channel", "too_long"),
     ({"prediction_id": "a", "score": 0.5, "segment": {"c" * 65: "w"}}, "segment/" + "c" * 65, "too_long"),
     ({"prediction_id": "a", "score": 0.5, "segment": {f"k{i}": "v" for i in range(9)}}, "segment", "too_many"),
+    ({"prediction_id": "a", "score": 0.5, "segment": {"a:b": "c"}}, "segment/a:b", "colon"),  # else a's "b:c"
+    ({"prediction_id": "a", "score": 0.5, "segment": {"a": "__other__"}}, "segment/a", "reserved"),
     ({"prediction_id": "a", "score": 0.5, "segment": "web"}, "segment", "wrong_type"),
     ({"prediction_id": "a", "score": 0.5, "subject": 5}, "subject", "wrong_type"),
     ({"prediction_id": "a", "score": 0.5, "subject": "s" * 129}, "subject", "too_long"),

@@ -117,6 +117,9 @@ class TestTheValueOfARegression:
         with pytest.raises(InvalidRequest) as refusal:
             checked([{"score": 1e6}, {"score": 1e300}], REGRESSION)
         assert [(p.pointer, p.code) for p in refusal.value.places] == [("/predictions/1/score", "out_of_range")]
+        with pytest.raises(InvalidRequest) as refusal:
+            checked([{"score": 1e6}, {"predicted": -1e300}], REGRESSION)
+        assert [(p.pointer, p.code) for p in refusal.value.places] == [("/predictions/1/predicted", "out_of_range")]
         with pytest.raises(InvalidRequest):
             labelled([{"actual": -1e31}], REGRESSION)
 

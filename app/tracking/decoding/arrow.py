@@ -141,11 +141,10 @@ def _outcome(table: _Table, facts: ModelFacts, reader: ArrowReader) -> tuple[Cod
     """Predicted class and score; for a regression one value."""
     predicted, score = table.fields.get("predicted"), table.fields.get("score")
     number = None if score is None else reader.numbers(score, ("score",))
-    if predicted is None:
-        return None, number
     if facts.task is not Task.REGRESSION:
-        return reader.names(predicted, ("predicted",)), number
-    return None, one_value(number, reader.numbers(predicted, ("predicted",)), reader.findings)
+        return None if predicted is None else reader.names(predicted, ("predicted",)), number
+    other = None if predicted is None else reader.numbers(predicted, ("predicted",))
+    return None, one_value(number, other, reader.findings)
 
 
 def _actual(column: pa.Array, facts: ModelFacts, reader: ArrowReader) -> Coded | Floats:

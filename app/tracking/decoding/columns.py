@@ -14,6 +14,7 @@ from app.models.facts import ModelFacts
 from app.stats.tally import Task
 from app.tracking.batch import MISSING, Coded, Feature, LabelBatch, Numbers, PredictionBatch, Text
 from app.tracking.decoding.errors import TooManyRows
+from app.tracking.decoding.outcomes import sized
 from app.tracking.decoding.reader import Reader
 from app.tracking.places import Finding, Findings, Origin
 
@@ -134,17 +135,19 @@ def _outcome(
     number = None if score is None else reader.numbers(score, ("score",))
     if facts.task is not Task.REGRESSION:
         return None if predicted is None else reader.labels(predicted, ("predicted",)), number
-    if predicted is None:
-        return None, number
-    return None, one_value(number, reader.numbers(predicted, ("predicted",)), reader.findings)
+    other = None if predicted is None else reader.numbers(predicted, ("predicted",))
+    return None, one_value(number, other, reader.findings)
 
 
 def one_value(
-    score: NDArray[np.float64] | None, predicted: NDArray[np.float64], findings: Findings
-) -> NDArray[np.float64]:
+    score: NDArray[np.float64] | None, predicted: NDArray[np.float64] | None, findings: Findings
+) -> NDArray[np.float64] | None:
     """A regression's value, under either name or both; NaN where a row has neither."""
-    if score is None:
-        return predicted
+    for values, name in ((score, "score"), (predicted, "predicted")):
+        if values is not None:
+            sized(values, (name,), findings)
+    if score is None or predicted is None:
+        return predicted if score is None else score
     differ = ~np.isnan(score) & ~np.isnan(predicted) & (score != predicted)
     findings.where(differ, ("predicted",), "contradiction", "predicted and score are the same value here")
     return np.where(np.isnan(score), predicted, score)

@@ -81,7 +81,7 @@ def actuals(batch: LabelBatch, facts: ModelFacts, findings: Findings) -> tuple[F
     if isinstance(batch.actual, Coded):
         classes = _Classes(facts)
         return classes.indexes(batch.actual, ("actual",), findings).astype(np.float64), classes.new
-    _check_size(batch.actual, ("actual",), findings)
+    sized(batch.actual, ("actual",), findings)
     return batch.actual, ()
 
 
@@ -161,11 +161,10 @@ def _regression(batch: PredictionBatch, findings: Findings) -> Floats:
     value = np.full(len(batch), np.nan) if batch.score is None else batch.score
     lacking = np.isnan(value)
     findings.where(lacking, ("predicted",), "missing", "needs a value: predicted or score")
-    _check_size(value, ("score",), findings)
     return value
 
 
-def _check_size(values: Floats, path: Path, findings: Findings) -> None:
+def sized(values: Floats, path: Path, findings: Findings) -> None:
     """Sums are exact for numbers up to a bound that no honest value comes near."""
     beyond = outside(values)
     if beyond.any():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.core.clock import DAY, MINUTE
 from app.core.errors import MAX_PLACES
 from app.models.facts import ModelFacts
-from app.tracking.batch import MISSING, Coded, Feature, LabelBatch, Numbers, PredictionBatch, Text
+from app.tracking.batch import MISSING, OTHER, Coded, Feature, LabelBatch, Numbers, PredictionBatch, Text
 from app.tracking.checked import CheckedLabels, CheckedPredictions
 from app.tracking.decoding.outcomes import actuals, outcomes
 from app.tracking.decoding.texts import MAX_ID, MAX_NAME, MAX_SEGMENT, MAX_VALUE, flaw, flaws, suspects
@@ -148,8 +148,14 @@ def _fits(column: Feature, kind: str) -> bool:
 
 
 def _segments(segments: Mapping[str, Coded], findings: Findings) -> None:
+    """A segment is named `key:value`, so no key holds a colon."""
     for key, column in segments.items():
         _coded(column, ("segment", key), MAX_SEGMENT, findings)
+        if ":" in key:
+            findings.where(_given(column), ("segment", key), "colon", "the name must not hold a colon")
+        if OTHER in column.values:
+            other = column.codes == column.values.index(OTHER)
+            findings.where(other, ("segment", key), "reserved", f"{OTHER} is what the values past the cap count as")
     _names(segments, "segment", MAX_SEGMENT, findings)
     if len(segments) > MAX_KEYS:
         keys = np.sum([_given(column) for column in segments.values()], axis=0)

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from app.db.engine import Database
 from app.models.facts import ModelFacts
-from app.tracking.batch import Coded
+from app.tracking.batch import OTHER, Coded
 from app.tracking.checked import CheckedPredictions
 from app.tracking.errors import TooManySegmentKeys
 from app.tracking.repository import contexts as repository
 
-OTHER = "__other__"
 MAX_KEYS = 32  # a row has at most 8; over its life a model may drop keys and take up others
 MAX_CONTEXTS = 100_000
 

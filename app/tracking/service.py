@@ -1,7 +1,7 @@
 """Tracking's use cases. Ingest answers after the commit; whatever arrives meanwhile shares the next transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -20,12 +20,15 @@ from app.models.facts import ModelFacts
 from app.tracking.batch import LabelBatch, PredictionBatch
 from app.tracking.checked import CheckedLabels, CheckedPredictions
 from app.tracking.decoding.intake import LABELS, PREDICTIONS, Intake
+from app.tracking.decoding.together import Unread, glance
 from app.tracking.lookup import look_up
 from app.tracking.schemas import LabelsStored, PredictionSeen, PredictionsStored, SegmentKey, Segments
+from app.tracking.small import SmallRequests
 from app.tracking.storing.contexts import Contexts
 from app.tracking.storing.group import Backlog
 from app.tracking.storing.labels import LabelStore
 from app.tracking.storing.lanes import Lanes
+from app.tracking.storing.merging import Predictions
 from app.tracking.storing.predictions import PredictionStore
 
 log = structlog.get_logger()
@@ -33,6 +36,8 @@ log = structlog.get_logger()
 WAITING_ROWS = 200_000  # of all groups, about 100 MB; four of the largest requests
 TRANSACTIONS = 6  # at once; the other connections of the pool are for those who read
 IMPORT_SCOPE = "data:import"
+
+Labelled = tuple[ModelFacts, CheckedLabels]
 
 Batch = TypeVar("Batch", PredictionBatch, LabelBatch)
 Checked = TypeVar("Checked", CheckedPredictions, CheckedLabels)
@@ -60,11 +65,12 @@ class TrackingService:
         backlog, transactions = Backlog(WAITING_ROWS), asyncio.Semaphore(TRANSACTIONS)
         predictions = PredictionStore(database, clock, self._contexts)
         labels = LabelStore(database, clock)
-        self._predictions: Lanes[CheckedPredictions, PredictionsStored] = Lanes(
-            predictions.store, backlog, transactions, stored, settings.group_rows
+        self._small = SmallRequests(catalogue, self._contexts, settings.max_batch_rows)
+        self._predictions: Lanes[Predictions | Unread, Predictions, PredictionsStored] = Lanes(
+            self._small.ready, predictions.store, backlog, transactions, stored, settings.group_rows
         )
-        self._labels: Lanes[CheckedLabels, LabelsStored] = Lanes(
-            labels.store, backlog, transactions, stored, settings.group_rows
+        self._labels: Lanes[CheckedLabels, CheckedLabels, LabelsStored] = Lanes(
+            _as_they_are, labels.store, backlog, transactions, stored, settings.group_rows
         )
 
     async def store_predictions(
@@ -77,9 +83,11 @@ class TrackingService:
         principal: Principal | None = None,
     ) -> PredictionsStored:
         """Stores a request's predictions, durable when this returns. `principal` None: the process itself."""
-        answer = await self._take_in(
-            PREDICTIONS, self._submit_predictions, model_id, body, content_type, imported, principal
-        )
+        answer = None if imported else await self._take_in_small(model_id, body, content_type, principal)
+        if answer is None:
+            answer = await self._take_in(
+                PREDICTIONS, self._submit_predictions, model_id, body, content_type, imported, principal
+            )
         _count(telemetry.PREDICTIONS, model_id, answer)
         return answer
 
@@ -138,10 +146,20 @@ class TrackingService:
             log.info("import", model_id=facts.model_id, rows=len(batch), accepted=answer.accepted, by=by)
         return answer
 
+    async def _take_in_small(
+        self, model_id: str, body: bytes, content_type: str, principal: Principal | None
+    ) -> PredictionsStored | None:
+        """None where the request is not a small one: it has to be read by itself."""
+        facts = await self._open(model_id)
+        unread = glance(body, content_type, facts, now_us=self._clock.now_us())
+        if unread is None or len(unread) > self._max_rows:
+            return None
+        if principal is not None:
+            await self._limits.rows(principal, len(unread))
+        return await self._predictions.submit(facts, unread)
+
     async def _submit_predictions(self, facts: ModelFacts, checked: CheckedPredictions) -> PredictionsStored:
-        """Segments are looked up before the group forms: a refusal is this request's alone."""
-        if checked.segments:
-            await self._contexts.resolve(facts, checked)
+        await self._small.resolve(facts, checked)
         return await self._predictions.submit(facts, checked)
 
     async def _open(self, model_id: str) -> ModelFacts:
@@ -149,6 +167,10 @@ class TrackingService:
         if facts.archived:
             raise ModelArchived(f"{model_id} is archived: nothing new is taken in", model_id=model_id)
         return facts
+
+
+async def _as_they_are(items: Sequence[Labelled]) -> list[Labelled | Exception]:
+    return [*items]
 
 
 def _may_import(principal: Principal | None) -> None:

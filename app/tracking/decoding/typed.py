@@ -26,17 +26,18 @@ def read_typed(body: bytes, form: Form, noun: str, shape: Shape, terms: Terms) -
     origin = Origin(form, noun, named)
     try:
         if form is Form.LINES:
-            columns = _of_rows(decoder.decode_lines(body), shape, noun)
+            columns = of_rows(decoder.decode_lines(body), shape, noun)
         else:
             request = decoder.decode(body)
             terms = terms.stated(request.imported, request.version)
-            columns = (_of_columns if form is Form.COLUMNS else _of_rows)(request.rows, shape, noun)
+            columns = (_of_columns if form is Form.COLUMNS else of_rows)(request.rows, shape, noun)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return Read(columns, terms, origin) if columns else None
 
 
-def _of_rows(rows: Sequence[Any], shape: Shape, noun: str) -> Columns | None:
+def of_rows(rows: Sequence[Any], shape: Shape, noun: str) -> Columns | None:
+    """Columns of rows that are structs of `shape`; None where there are no rows, or too many for their names."""
     if not rows or len(rows) * len(shape.kinds) > MAX_CELLS:
         return None
     ids, *others = zip(*map(_members, rows), strict=True)

@@ -1,6 +1,8 @@
 """Checked batches of several requests → one, so that a group commit prepares, counts and writes once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,38 @@ from numpy.typing import NDArray
 
 from app.tracking.batch import MISSING, Coded, Feature, Numbers, Text
 from app.tracking.checked import CheckedLabels, CheckedPredictions
+from app.tracking.storing.prepare import take
 
 
-def merge_predictions(batches: Sequence[CheckedPredictions]) -> CheckedPredictions:
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One request's rows of a batch that was read together; cut out only where somebody needs them apart."""
+
+    whole: CheckedPredictions
+    low: int
+    high: int
+
+    def __len__(self) -> int:
+        return self.high - self.low
+
+    def cut(self) -> CheckedPredictions:
+        return take(self.whole, np.arange(self.low, self.high))
+
+
+Predictions = CheckedPredictions | Part
+
+
+def parts(whole: CheckedPredictions, sizes: Sequence[int]) -> list[Part]:
+    return [Part(whole, low, high) for low, high in pairwise(accumulate(sizes, initial=0))]
+
+
+def cut(batch: Predictions) -> CheckedPredictions:
+    return batch.cut() if isinstance(batch, Part) else batch
+
+
+def merge_predictions(given: Sequence[Predictions]) -> CheckedPredictions:
     """The rows of all, in order. All are imports or none is, and a feature is of one type in all, see `kind`."""
+    batches = _wholes(given)
     if len(batches) == 1:
         return batches[0]
     sizes = [len(batch) for batch in batches]
@@ -55,12 +85,27 @@ def merge_labels(batches: Sequence[CheckedLabels]) -> CheckedLabels:
     )
 
 
-def kind(batch: CheckedPredictions | CheckedLabels) -> tuple[Any, ...]:
+def kind(batch: Predictions | CheckedLabels) -> tuple[Any, ...]:
     """Batches with equal kinds can be merged."""
+    if isinstance(batch, Part):
+        return kind(batch.whole)
     imported = batch.known_at is not None
     if isinstance(batch, CheckedLabels):
         return (imported,)
     return imported, *sorted((name, isinstance(column, Coded)) for name, column in batch.features.items())
+
+
+def _wholes(batches: Sequence[Predictions]) -> list[CheckedPredictions]:
+    """The batches, but parts that stand together as they were read are their whole again."""
+    found: list[CheckedPredictions] = []
+    for _, run in groupby(batches, key=lambda batch: id(batch.whole if isinstance(batch, Part) else batch)):
+        together = [*run]
+        first = together[0]
+        if isinstance(first, Part) and sum(map(len, together)) == len(first.whole):
+            found.append(first.whole)
+        else:
+            found += map(cut, together)
+    return found
 
 
 def _names(parts: Sequence[Mapping[str, Any]]) -> dict[str, None]:

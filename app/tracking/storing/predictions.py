@@ -20,7 +20,6 @@ from app.db.engine import Database
 from app.models.facts import ModelFacts
 from app.tracking import block
 from app.tracking.arrival import Arrival
-from app.tracking.checked import CheckedPredictions
 from app.tracking.counting import count_label_rows
 from app.tracking.ledger import Ledger, merge, pack
 from app.tracking.repository import arrivals, labels, predictions
@@ -30,7 +29,7 @@ from app.tracking.repository.races import repeated
 from app.tracking.schemas import Conflict, PredictionsStored
 from app.tracking.storing import prepare
 from app.tracking.storing.contexts import Contexts
-from app.tracking.storing.merging import merge_predictions
+from app.tracking.storing.merging import Predictions, cut, merge_predictions
 from app.tracking.storing.prepare import Prepared
 
 HABIT = 10  # transactions; a model whose last ten all took the slow road starts there
@@ -68,7 +67,7 @@ class PredictionStore:
         self._contexts = contexts
         self._habits: dict[int, Habit] = {}
 
-    async def store(self, facts: ModelFacts, batches: Sequence[CheckedPredictions]) -> list[PredictionsStored]:
+    async def store(self, facts: ModelFacts, batches: Sequence[Predictions]) -> list[PredictionsStored]:
         """The answer to each batch, after all are durable; `facts` know every class of every batch."""
         rows = sum(len(batch) for batch in batches)
         batch = await beside(rows, partial(merge_predictions, batches))
@@ -86,7 +85,7 @@ class PredictionStore:
         return answers(batches, outcome)
 
     async def _taken(
-        self, facts: ModelFacts, batches: Sequence[CheckedPredictions], prepared: Prepared, habit: Habit
+        self, facts: ModelFacts, batches: Sequence[Predictions], prepared: Prepared, habit: Habit
     ) -> list[PredictionsStored]:
         """The requests that meet no taken key go on alone, so that the others don't hold them up twice."""
         free = await self._free(batches, prepared) if len(batches) > 1 else []
@@ -98,7 +97,7 @@ class PredictionStore:
         return [found[i] for i in range(len(batches))]
 
     async def _all_slowly(
-        self, facts: ModelFacts, batches: Sequence[CheckedPredictions], habit: Habit
+        self, facts: ModelFacts, batches: Sequence[Predictions], habit: Habit
     ) -> list[PredictionsStored]:
         rows = sum(len(batch) for batch in batches)
         batch = await beside(rows, partial(merge_predictions, batches))
@@ -106,7 +105,7 @@ class PredictionStore:
         prepared = await beside(rows, partial(prepare.prepare, facts, batch, context_id))
         return answers(batches, await repeated(partial(self._slowly, prepared, habit)))
 
-    async def _free(self, batches: Sequence[CheckedPredictions], prepared: Prepared) -> list[int]:
+    async def _free(self, batches: Sequence[Predictions], prepared: Prepared) -> list[int]:
         """The requests none of whose keys stands."""
         async with self._database.transaction() as connection:
             standing = await predictions.standing(connection, prepared.keys.tolist())
@@ -274,7 +273,7 @@ def count_lines(facts: ModelFacts, lines: Lines) -> Ledger:
     )
 
 
-def answers(batches: Sequence[CheckedPredictions], outcome: Outcome) -> list[PredictionsStored]:
+def answers(batches: Sequence[Predictions], outcome: Outcome) -> list[PredictionsStored]:
     edges = _edges(batches)
     return [
         _answer(batch, outcome.status[low:high], outcome.joined[low:high])
@@ -282,18 +281,18 @@ def answers(batches: Sequence[CheckedPredictions], outcome: Outcome) -> list[Pre
     ]
 
 
-def _answer(batch: CheckedPredictions, status: NDArray[np.int8], joined: NDArray[np.bool_]) -> PredictionsStored:
+def _answer(batch: Predictions, status: NDArray[np.int8], joined: NDArray[np.bool_]) -> PredictionsStored:
     if not status.any():
         return PredictionsStored(accepted=len(status), joined_labels=int(joined.sum()))
     accepted, duplicates, _ = np.bincount(status, minlength=3).tolist()
     rows = np.flatnonzero(status == CONFLICT)
-    names = prepare.take_text(batch.ids, rows).tolist()
+    names = prepare.take_text(cut(batch).ids, rows).tolist()
     detail = "stands with another content; nothing was overwritten"
     conflicts = [Conflict(row, name, detail) for row, name in zip(rows.tolist(), names, strict=True)]
     return PredictionsStored(accepted, duplicates, conflicts, int(joined.sum()))
 
 
-def _edges(batches: Sequence[CheckedPredictions]) -> list[int]:
+def _edges(batches: Sequence[Predictions]) -> list[int]:
     return [0, *np.cumsum([len(batch) for batch in batches]).tolist()]
 
 

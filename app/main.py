@@ -113,7 +113,14 @@ def _identity(settings: Settings, database: Database, clock: Clock) -> tuple[Any
     """The services of `auth`."""
     secret = signing_secret(settings)
     auth, url = settings.auth, settings.redis_url
-    tokens = Tokens(secret, issuer=auth.issuer, audience=auth.audience, expiry_s=auth.token_expiry, clock=clock)
+    tokens = Tokens(
+        secret,
+        issuer=auth.issuer,
+        audience=auth.audience,
+        expiry_s=auth.token_expiry,
+        clock=clock,
+        retired=tuple(retired.get_secret_value().encode() for retired in auth.retired_secrets),
+    )
     limits = Limits(enabled=settings.limits.enabled, redis_url=None if url is None else url.get_secret_value())
     passwords = Passwords()
     authenticator = Authenticator(database, tokens, clock)

@@ -31,6 +31,7 @@ from app.auth.schemas import (
 )
 from app.auth.service import ABSOLUTE, Grant, LogIns
 from app.auth.users import Users
+from app.core.errors import InvalidRequest
 from app.core.exchange import exchange_of
 from app.core.http import responses
 from app.core.limits import TooManyRequests
@@ -145,7 +146,7 @@ async def change_user(_: Manager, user_id: UserId, body: UserChange, users: User
     return UserAnswer.of(await users.change(user_id, role=body.role, disabled=body.disabled, password=password))
 
 
-@router.post("/api-keys", summary="Make an API key", status_code=201)
+@router.post("/api-keys", summary="Make an API key", status_code=201, responses=responses(InvalidRequest))
 async def create_api_key(manager: Manager, body: ApiKeyBody, keys: ApiKeysDep) -> NewApiKeyAnswer:
     """A key for a machine, limited to scopes and, if wanted, to models and in time. `key` is shown this once."""
     new = await keys.create(manager, name=body.name, scopes=body.scopes, models=body.models, expires_at=body.expires_at)

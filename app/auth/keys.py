@@ -12,6 +12,7 @@ from app.auth.authenticate import Authenticator
 from app.auth.errors import ApiKeyNotFound
 from app.auth.principal import Principal
 from app.core.clock import Clock, to_datetime
+from app.core.errors import InvalidRequest, Place
 from app.db import paging
 from app.db.engine import Database
 from app.db.tables.auth import ApiKey
@@ -42,6 +43,10 @@ class ApiKeys:
         models: Sequence[str] | None = None,
         expires_at: datetime | None = None,
     ) -> NewKey:
+        """Raises `InvalidRequest` for a key that would have ended before it began."""
+        now = to_datetime(self._clock.now_us())
+        if expires_at is not None and expires_at <= now:
+            raise InvalidRequest("the key would have ended already", places=[Place("/expires_at", "past", "is past")])
         identity = base64.b32encode(secrets.token_bytes(8)).decode().lower()[:12]
         secret = secrets.token_urlsafe(32)
         key = ApiKey(
@@ -51,7 +56,7 @@ class ApiKeys:
             scopes=sorted(set(scopes)),
             models=None if models is None else sorted(set(models)),
             created_by=creator.user_id,
-            created_at=to_datetime(self._clock.now_us()),
+            created_at=now,
             expires_at=expires_at,
         )
         async with self._database.write() as session:

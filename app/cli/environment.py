@@ -1,16 +1,19 @@
 """Settings as a command gets them: from the environment, with a readable refusal."""
 
+import os
 from typing import Any
 
 from pydantic import ValidationError
 
 from app.cli.console import fail
-from app.core.settings import Settings
+from app.core.settings import Settings, mistyped
 
 
 def load(**changes: Any) -> Settings:
     """The settings of this process; `changes` (options of the command) win over the environment, None leaves it."""
     given = {name: value for name, value in changes.items() if value is not None}
+    if wrong := list(mistyped(os.environ)):
+        fail("\n".join(wrong), status=2)
     try:
         return Settings(**given)
     except ValidationError as error:

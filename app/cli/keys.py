@@ -12,6 +12,7 @@ from app.auth.scopes import KEY_SCOPES, Role
 from app.cli.accounts import Accounts, on_accounts
 from app.cli.console import fail, note, results, subcommands
 from app.cli.environment import load
+from app.core.errors import InvalidRequest
 from app.db.paging import MAX_LIMIT
 from app.db.tables.auth import ApiKey, User
 
@@ -39,7 +40,10 @@ def create(
         )
         return made.text
 
-    text = on_accounts(load(), work)
+    try:
+        text = on_accounts(load(), work)
+    except InvalidRequest as problem:
+        fail(f"--expires: {problem.detail}", status=2)
     note("The key; it is shown this once:")
     results.print(text, markup=False)
 

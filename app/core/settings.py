@@ -3,6 +3,9 @@
 A variable is `ASSAY_<GROUP>__<KEY>` (`ASSAY_DATABASE__URL`); those without a group are the fields of `Settings` itself.
 """
 
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -13,6 +16,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 MIN_PASSWORD = 12
 MIN_DISTINCT = 12  # 48 random bytes in base64 have about 40 different characters; fewer than 12 come from a keyboard
 _GUESSED = ("changeme", "change-me", "change_me", "password", "default")
+MIN_METRICS_TOKEN = 16
+_RATES = re.compile(r"\s*[1-9]\d*\s*/\s*(\d+\s*)?(second|minute|hour|day)s?\s*")
+_DATABASES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+# Read by commands and tests themselves, so they are no mistakes.
+_OTHERS = frozenset({"ASSAY_URL", "ASSAY_API_KEY", "ASSAY_NEW_PASSWORD"})
+_OTHERS_PREFIX = "ASSAY_TEST_"
 MIN_SECRET_BYTES = 32  # HS256 wants a key no shorter than its hash (RFC 7518, 3.2)
 
 
@@ -42,6 +52,10 @@ class AuthSettings(Group):
     secret: SecretStr | None = Field(
         None,
         description="signs tokens, at least 32 random bytes; unset in development: made and kept in the data directory",
+    )
+    retired_secrets: tuple[SecretStr, ...] = Field(
+        (),
+        description="earlier secrets: tokens they signed are still valid; keep one for a token's life after a change",
     )
     token_expiry: int = Field(3600, ge=60, le=86_400, description="seconds an access token lives")
     issuer: str = Field("assay", description="`iss` of our tokens")
@@ -95,6 +109,7 @@ class Settings(BaseSettings):
         env_prefix="ASSAY_",
         env_nested_delimiter="__",
         env_file=".env",
+        env_ignore_empty=True,  # `ASSAY_REDIS_URL=` is how a compose file says: unset
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
@@ -121,11 +136,31 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _secret_is_long(self) -> "Settings":
-        secret = self.auth.secret
-        if secret is not None and len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
-            raise ValueError(
-                f"ASSAY_AUTH__SECRET must have at least {MIN_SECRET_BYTES} bytes: `openssl rand -base64 48`"
-            )
+        given = [("ASSAY_AUTH__SECRET", self.auth.secret)]
+        given += [("each of ASSAY_AUTH__RETIRED_SECRETS", secret) for secret in self.auth.retired_secrets]
+        for name, secret in given:
+            if secret is not None and len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
+                raise ValueError(f"{name} must have at least {MIN_SECRET_BYTES} bytes: `openssl rand -base64 48`")
+        return self
+
+    @model_validator(mode="after")
+    def _addresses_are_addresses(self) -> "Settings":
+        database, redis, email = self.database.url, self.redis_url, self.admin_email
+        if database is not None and not database.get_secret_value().startswith(_DATABASES):
+            raise ValueError("ASSAY_DATABASE__URL must be postgresql://user:password@host/name, or unset")
+        if redis is not None and not redis.get_secret_value().startswith(("redis://", "rediss://")):
+            raise ValueError("ASSAY_REDIS_URL must be redis://host:6379/0 (or rediss://…), or unset")
+        if email is not None and not _EMAIL.fullmatch(email):
+            raise ValueError("ASSAY_ADMIN_EMAIL must be an e-mail address, such as ada@example.com")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_are_rates(self) -> "Settings":
+        for name in ("default", "login_per_account", "login_per_address", "ingest_rows"):
+            if not all(map(_RATES.fullmatch, getattr(self.limits, name).split(";"))):
+                raise ValueError(
+                    f"ASSAY_LIMITS__{name.upper()} must be rates by semicolons, such as 100/minute;10/second"
+                )
         return self
 
     @model_validator(mode="after")
@@ -146,6 +181,10 @@ class Settings(BaseSettings):
         ]
         if missing:
             raise ValueError(f"production needs {' and '.join(missing)}")
+        if self.metrics.token is not None and len(self.metrics.token.get_secret_value().strip()) < MIN_METRICS_TOKEN:
+            raise ValueError(
+                f"ASSAY_METRICS__TOKEN must have at least {MIN_METRICS_TOKEN} characters: `openssl rand -base64 24`"
+            )
         secret = self.auth.secret.get_secret_value() if self.auth.secret else ""
         if len(set(secret)) < MIN_DISTINCT or any(word in secret.lower() for word in _GUESSED):
             raise ValueError("ASSAY_AUTH__SECRET can be guessed: `openssl rand -base64 48` makes one that can't")
@@ -154,3 +193,21 @@ class Settings(BaseSettings):
         if "*" in self.http.trusted_hosts:
             raise ValueError("ASSAY_HTTP__TRUSTED_HOSTS must name the hosts in production")
         return self
+
+
+def mistyped(names: Iterable[str]) -> Iterator[str]:
+    """A sentence for each variable that looks like a setting and is none; what is not ours says nothing."""
+    known = set(_variables())
+    for name in sorted(map(str.upper, names)):
+        if not name.startswith("ASSAY_") or name.startswith(_OTHERS_PREFIX) or name in known | _OTHERS:
+            continue
+        near = get_close_matches(name, known, 1)
+        meant = f"did you mean {near[0]}?" if near else "unset it;"
+        yield f"{name} is no setting: {meant} `assay settings` lists all"
+
+
+def _variables() -> Iterator[str]:
+    for name, of in Settings.model_fields.items():
+        yield f"ASSAY_{name.upper()}"
+        if isinstance(of.annotation, type) and issubclass(of.annotation, Group):
+            yield from (f"ASSAY_{name.upper()}__{key.upper()}" for key in of.annotation.model_fields)

@@ -86,6 +86,7 @@ class TestKeys:
             ({"models": []}, "good for nothing"),
             ({"models": ["../x"]}, "not a model's id"),
             ({"expires_at": "2026-01-01T00:00:00"}, "which time zone?"),
+            ({"expires_at": "2020-01-01T00:00:00Z"}, "it would have ended before it began"),
             ({"name": "a\nb"}, "two lines"),
             ({"digest": "x"}, "not for callers"),
         ],

@@ -5,7 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from app.auth.secret import derived, signing_secret
+from app.core.clock import FrozenClock
 from app.core.settings import Settings
+from app.db.engine import Database
+from app.main import create_app
+from tests.support.http import Identities, bearer, client_of, running
 
 
 def settings(folder: Path) -> Settings:
@@ -35,3 +39,21 @@ class TestSecret:
 
     def test_each_purpose_has_a_key_of_its_own(self) -> None:
         assert derived(b"s" * 40, "a") != derived(b"s" * 40, "b")
+
+
+class TestAnotherSecret:
+    async def test_leaves_tokens_of_the_retired_one_valid(
+        self, settings: Settings, clock: FrozenClock, database: Database
+    ) -> None:
+        async with running(create_app(settings, clock=clock, database=database)) as before:
+            token = bearer(await Identities(before).user("viewer"))
+        old = settings.auth.secret
+        assert old is not None
+        for retired, status in (((), 401), ((old.get_secret_value(),), 200)):
+            auth = {"secret": "another-secret-that-is-also-long-enough", "retired_secrets": retired}
+            changed = Settings(_env_file=None, **{**settings.model_dump(), "auth": auth})
+            async with (
+                running(create_app(changed, clock=clock, database=database)) as after,
+                client_of(after) as client,
+            ):
+                assert (await client.get("/auth/me", headers=token)).status_code == status

@@ -105,3 +105,18 @@ class TestHelp:
 
     def test_an_unknown_command_is_refused(self) -> None:
         assert typed("nothing").exit_code == 2
+
+
+class TestSettingsThatAreNone:
+    def test_end_the_command_and_are_named(self) -> None:
+        refused = typed("serve", ASSAY_DATABASE_URL="postgresql://db/assay")
+        assert refused.exit_code == 2
+        assert "ASSAY_DATABASE_URL is no setting: did you mean ASSAY_DATABASE__URL?" in refused.stderr
+
+    def test_a_key_that_would_have_ended_is_not_made(self, database_url: str) -> None:
+        here = {"ASSAY_DATABASE__URL": database_url}
+        typed("user", "create", EMAIL, "--role", "admin", **here, ASSAY_NEW_PASSWORD=PASSWORD)
+        options = ("--name", "late", "--scope", "labels:write", "--expires", "2020-01-01")
+        refused = typed("api-key", "create", *options, **here)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "--expires" in refused.stderr

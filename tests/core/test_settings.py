@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.core.settings import Settings
+from app.core.limits import Limit
+from app.core.settings import Settings, mistyped
 
 RANDOM = "3J9yT0cQmZ1xV7bN5kLwRfUeHs8DgAoP2iYhXqWvKj4="
-SAFE: dict[str, Any] = {"environment": "production", "auth": {"secret": RANDOM}, "metrics": {"token": "of-the-scraper"}}
+SAFE: dict[str, Any] = {
+    "environment": "production",
+    "auth": {"secret": RANDOM},
+    "metrics": {"token": "of-the-scraper-alone"},
+}
 
 UNSAFE = [
     ({"auth": {}}, "ASSAY_AUTH__SECRET", "nothing to sign with"),
@@ -18,8 +23,11 @@ UNSAFE = [
     ({"auth": {"secret": "changeme-" + RANDOM}}, "ASSAY_AUTH__SECRET", "copied from an example"),
     ({"auth": {"secret": "1234567890" * 4}}, "ASSAY_AUTH__SECRET", "from the keyboard"),
     ({"metrics": {}}, "ASSAY_METRICS__TOKEN", "metrics for everybody"),
+    ({"metrics": {"token": ""}}, "ASSAY_METRICS__TOKEN", "a token of no characters"),
+    ({"metrics": {"token": "scraper"}}, "ASSAY_METRICS__TOKEN", "a token to be guessed"),
     ({"limits": {"enabled": False}}, "ASSAY_LIMITS__ENABLED", "no limits"),
     ({"http": {"trusted_hosts": ("*",)}}, "ASSAY_HTTP__TRUSTED_HOSTS", "any host name"),
+    ({"auth": {"secret": RANDOM, "retired_secrets": ["short"]}}, "ASSAY_AUTH__RETIRED_SECRETS", "still verifies"),
     ({"admin_password": "short"}, "ASSAY_ADMIN_PASSWORD", "a password of five letters"),
 ]
 
@@ -44,3 +52,50 @@ class TestDevelopment:
     def test_refuses_what_means_nothing(self, change: dict[str, Any]) -> None:
         with pytest.raises(ValidationError):
             Settings(_env_file=None, **change)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("ASSAY_LIMITS__DEFAULT", "banana"),
+            ("ASSAY_LIMITS__INGEST_ROWS", "5/minute;"),
+            ("ASSAY_DATABASE__URL", "mysql://host/secret-name"),
+            ("ASSAY_REDIS_URL", "http://host/secret-name"),
+            ("ASSAY_ADMIN_EMAIL", "not an email"),
+        ],
+    )
+    def test_names_the_variable_that_means_nothing(
+        self, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(ValidationError, match=f"{name} must be") as refused:
+            Settings(_env_file=None)
+        assert "secret-name" not in str(refused.value)
+
+    def test_empty_is_unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("ASSAY_REDIS_URL", "ASSAY_METRICS__TOKEN", "ASSAY_DATABASE__URL", "ASSAY_PORT"):
+            monkeypatch.setenv(name, "")
+        settings = Settings(_env_file=None)
+        assert (settings.redis_url, settings.metrics.token, settings.port) == (None, None, 8080)
+
+    @pytest.mark.parametrize("rates", ["1/second", "100/minute;10/second", "5 / 2 minutes", "2000000/hour"])
+    def test_takes_rates_that_the_limiter_understands(self, rates: str) -> None:
+        settings = Settings(_env_file=None, limits={"default": rates})
+        assert len(Limit("requests", settings.limits.default).items) == rates.count(";") + 1
+
+
+class TestVariables:
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("ASSAY_BOGUS", None),
+            ("ASSAY_DATABASE_URL", "ASSAY_DATABASE__URL"),  # one underscore
+            ("ASSAY_RETENTION__DAY", "ASSAY_RETENTION__DAYS"),
+        ],
+    )
+    def test_that_are_mistyped_are_told(self, name: str, meant: str | None) -> None:
+        [told] = mistyped([name, "HOME"])
+        assert told.startswith(f"{name} is no setting")
+        assert meant is None or f"did you mean {meant}?" in told
+
+    def test_of_commands_and_tests_are_none(self) -> None:
+        assert list(mistyped(["assay_port", "ASSAY_AUTH__SECRET", "ASSAY_URL", "ASSAY_TEST_REQUIRE", "ASSAYER"])) == []

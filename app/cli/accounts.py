@@ -9,7 +9,7 @@ from typing import TypeVar
 from app.auth.keys import ApiKeys
 from app.auth.users import Users
 from app.cli.console import fail
-from app.cli.hosting import address, hosted
+from app.cli.hosting import NoDatabase, address, hosted, must_exist
 from app.cli.schema import upgrade
 from app.cli.stopping import in_order
 from app.core.clock import SystemClock
@@ -47,15 +47,19 @@ async def anybody(settings: Settings) -> bool:
 
 
 def on_accounts(settings: Settings, work: Callable[[Accounts], Awaitable[Result]]) -> Result:
-    """Does a command's work on the database of the settings, which is brought up and up to date for it."""
+    """Does a command's work on the database of the settings, which is brought up and up to date for it.
+
+    A database is never made here: in another folder than the server's it would be an empty one that nobody reads.
+    """
 
     async def doing(here: Settings) -> Result:
         async with accounts(here) as services_here:
             return await work(services_here)
 
     try:
+        must_exist(settings)
         with in_order(), hosted(settings) as here:
             upgrade(here)
             return asyncio.run(doing(here))
-    except (EmbeddedServerError, Unavailable) as problem:
+    except (NoDatabase, EmbeddedServerError, Unavailable) as problem:
         fail(str(problem))

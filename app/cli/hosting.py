@@ -6,7 +6,20 @@ from contextlib import contextmanager
 from pydantic import SecretStr
 
 from app.core.settings import Settings
-from app.db.embedded import EmbeddedServer
+from app.db.embedded import EmbeddedServer, kept_in
+
+
+class NoDatabase(Exception):  # noqa: N818
+    """Neither an address nor a database in the data directory; the message says where was looked and what to set."""
+
+
+def must_exist(settings: Settings) -> None:
+    """Refuses settings whose database would have to be made first. Raises `NoDatabase`."""
+    if settings.database.url is None and not kept_in(settings.data_dir):
+        raise NoDatabase(
+            f"there is no database in {settings.data_dir.resolve()}. Set ASSAY_DATA_DIR=… to the data directory of the "
+            "server (.assay in the folder where it was started), or ASSAY_DATABASE__URL=… to its database"
+        )
 
 
 @contextmanager

@@ -62,6 +62,14 @@ def tuning() -> dict[str, str]:
     }
 
 
+def kept_in(data_dir: Path) -> bool:
+    """Whether a database was made there before."""
+    try:
+        return (data_dir / "postgres").is_dir()
+    except PermissionError:
+        return True  # somebody's; starting says whose
+
+
 class EmbeddedServer:
     """One server on `data_dir/postgres`. `start()`, `url`, `stop()`; safe to call from any number of processes."""
 

@@ -1,5 +1,7 @@
 """Commands that end by themselves, as typed: users, keys, help, refusals."""
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -50,6 +52,14 @@ class TestAccounts:
         done = typed("api-key", "create", "--name", "x", "--scope", "users:manage")
         assert done.exit_code == 2
         assert "predictions:write" in done.stderr
+
+    @pytest.mark.parametrize("command", [["api-key", "list"], ["user", "create", EMAIL]])
+    def test_makes_no_database_where_there_is_none(self, command: list[str], tmp_path: Path) -> None:
+        done = typed(*command, COLUMNS="400", ASSAY_DATA_DIR=str(tmp_path / "other"), ASSAY_NEW_PASSWORD=PASSWORD)
+        assert done.exit_code == 1
+        assert str(tmp_path / "other") in done.stderr
+        assert "ASSAY_DATA_DIR=" in done.stderr
+        assert not (tmp_path / "other").exists()
 
     def test_an_e_mail_address_is_taken_once(self, database_url: str) -> None:
         here = {"ASSAY_DATABASE__URL": database_url, "ASSAY_NEW_PASSWORD": PASSWORD}

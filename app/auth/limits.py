@@ -28,10 +28,12 @@ class PrincipalLimits:
         """One request of a caller who has not said who it is; by address."""
         await self._count(self._default, f"address:{exchange.client}", exchange)
 
-    async def rows(self, principal: Principal, n: int) -> None:
-        """`n` rows of an API key; called by ingest before it stores them."""
+    async def rows(self, principal: Principal, n: int, exchange: Exchange | None = None) -> None:
+        """`n` rows of an API key, counted by ingest before it stores them; the answer of `exchange` tells what is left."""
         if principal.kind == "key" and n > 0:
             verdict = await self._limits.amount(self._rows, principal.subject, n)
+            if exchange is not None:
+                exchange.headers = headers(self._rows, verdict)
             if verdict.refused is not None:
                 raise refusal(self._rows, verdict.refused)
 

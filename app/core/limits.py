@@ -102,11 +102,8 @@ class Limits:
         return await self._ask(lambda: _take(self._requests.limiter, limit, key, 1), closed=closed)
 
     async def amount(self, limit: Limit, key: str, amount: int) -> Verdict:
-        """Counts `amount` at once (rows); two counters make the window, so the cost does not grow with the amount.
-
-        The verdict has no `usages`: nobody is told, and asking costs as much as counting.
-        """
-        return await self._ask(lambda: _take(self._amounts.limiter, limit, key, amount, told=False), closed=False)
+        """Counts `amount` at once (rows); two counters make the window, so the cost does not grow with the amount."""
+        return await self._ask(lambda: _take(self._amounts.limiter, limit, key, amount), closed=False)
 
     async def alive(self) -> bool:
         """Whether the store answers; memory always does."""
@@ -157,7 +154,7 @@ def _limiter(strategy: str, redis_url: str | None) -> Limiter:
         )
 
 
-def _take(limiter: Any, limit: Limit, key: str, cost: int, *, told: bool = True) -> Verdict:
+def _take(limiter: Any, limit: Limit, key: str, cost: int) -> Verdict:
     """Tests all, then takes from all: what is refused by the short window uses nothing up of the long one.
 
     A single window is taken from at once: the store tests and counts in one step.
@@ -169,7 +166,7 @@ def _take(limiter: Any, limit: Limit, key: str, cost: int, *, told: bool = True)
     for item in limit.items:
         if not limiter.hit(item, *identifiers, cost=cost):
             return Verdict(refused=_usage(limiter, item, identifiers))
-    return Verdict(tuple(_usage(limiter, item, identifiers) for item in limit.items)) if told else Verdict()
+    return Verdict(tuple(_usage(limiter, item, identifiers) for item in limit.items))
 
 
 def _usage(limiter: Any, item: RateLimitItem, identifiers: Sequence[str]) -> Usage:

@@ -9,6 +9,7 @@ from app.auth.guards import Scoped
 from app.auth.principal import Principal
 from app.core.direct import DirectRoute
 from app.core.errors import InvalidRequest, Problem, Unavailable, UnsupportedMediaType
+from app.core.exchange import exchange_of
 from app.core.http import BodyTooLarge, responses
 from app.core.limits import TooManyRequests
 from app.core.provide import provided
@@ -81,7 +82,9 @@ async def store_predictions(
     conflict, which is listed and not applied. The timestamp is not content. Labels that came first are joined now.
     """
     body, kind = await request.body(), request.headers.get("content-type", "")
-    answer = await service.store_predictions(model_id, body, kind, imported=imported, principal=principal)
+    answer = await service.store_predictions(
+        model_id, body, kind, imported=imported, principal=principal, exchange=exchange_of(request.scope)
+    )
     return _created(answer)
 
 
@@ -110,7 +113,9 @@ async def store_labels(
     none is counted as `expired` instead of waiting.
     """
     body, kind = await request.body(), request.headers.get("content-type", "")
-    answer = await service.store_labels(model_id, body, kind, imported=imported, principal=principal)
+    answer = await service.store_labels(
+        model_id, body, kind, imported=imported, principal=principal, exchange=exchange_of(request.scope)
+    )
     return _created(answer)
 
 

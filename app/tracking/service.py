@@ -12,6 +12,7 @@ from app.auth.limits import PrincipalLimits
 from app.auth.principal import Principal
 from app.core import telemetry
 from app.core.clock import Clock
+from app.core.exchange import Exchange
 from app.core.settings import TrackingSettings
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
@@ -81,12 +82,13 @@ class TrackingService:
         *,
         imported: bool = False,
         principal: Principal | None = None,
+        exchange: Exchange | None = None,
     ) -> PredictionsStored:
         """Stores a request's predictions, durable when this returns. `principal` None: the process itself."""
-        answer = None if imported else await self._take_in_small(model_id, body, content_type, principal)
+        answer = None if imported else await self._take_in_small(model_id, body, content_type, principal, exchange)
         if answer is None:
             answer = await self._take_in(
-                PREDICTIONS, self._submit_predictions, model_id, body, content_type, imported, principal
+                PREDICTIONS, self._submit_predictions, model_id, body, content_type, imported, principal, exchange
             )
         _count(telemetry.PREDICTIONS, model_id, answer)
         return answer
@@ -99,9 +101,12 @@ class TrackingService:
         *,
         imported: bool = False,
         principal: Principal | None = None,
+        exchange: Exchange | None = None,
     ) -> LabelsStored:
         """As `store_predictions`."""
-        answer = await self._take_in(LABELS, self._labels.submit, model_id, body, content_type, imported, principal)
+        answer = await self._take_in(
+            LABELS, self._labels.submit, model_id, body, content_type, imported, principal, exchange
+        )
         _count(telemetry.LABELS, model_id, answer)
         return answer
 
@@ -128,6 +133,7 @@ class TrackingService:
         content_type: str,
         imported: bool,
         principal: Principal | None,
+        exchange: Exchange | None,
     ) -> Stored:
         facts = await self._open(model_id)
         now_us = self._clock.now_us()
@@ -138,7 +144,7 @@ class TrackingService:
         if imports:
             _may_import(principal)
         if principal is not None:
-            await self._limits.rows(principal, len(batch))
+            await self._limits.rows(principal, len(batch), exchange)
         facts, checked = await intake.admit(batch, facts, self._catalogue, now_us=now_us)
         answer = await submit(facts, checked)
         if imports:
@@ -147,7 +153,7 @@ class TrackingService:
         return answer
 
     async def _take_in_small(
-        self, model_id: str, body: bytes, content_type: str, principal: Principal | None
+        self, model_id: str, body: bytes, content_type: str, principal: Principal | None, exchange: Exchange | None
     ) -> PredictionsStored | None:
         """None where the request is not a small one: it has to be read by itself."""
         facts = await self._open(model_id)
@@ -155,7 +161,7 @@ class TrackingService:
         if unread is None or len(unread) > self._max_rows:
             return None
         if principal is not None:
-            await self._limits.rows(principal, len(unread))
+            await self._limits.rows(principal, len(unread), exchange)
         return await self._predictions.submit(facts, unread)
 
     async def _submit_predictions(self, facts: ModelFacts, checked: CheckedPredictions) -> PredictionsStored:

@@ -14,6 +14,7 @@ from app.core.settings import LimitsSettings, Settings
 from app.db.engine import Database
 from app.main import create_app
 from tests.support.http import Identities, bearer, client_of, running
+from tests.support.models import make_model
 
 
 @pytest.fixture
@@ -69,6 +70,23 @@ class TestKeys:
     async def test_are_not_limited_by_requests(self, client: httpx.AsyncClient, identities: Identities) -> None:
         key = bearer(await identities.key("models:read"))
         assert {(await client.get("/models", headers=key)).status_code for _ in range(30)} == {200}
+
+    async def test_are_told_what_is_left_of_their_rows(
+        self, client: httpx.AsyncClient, identities: Identities, database: Database
+    ) -> None:
+        await make_model(database, "m")
+        key = bearer(await identities.key("predictions:write", "labels:write"))
+        rows = [{"prediction_id": f"p{n}", "score": 0.5} for n in range(600)]
+        stored = await client.post("/models/m/predictions", json={"predictions": rows}, headers=key)
+        assert stored.status_code == 201
+        assert stored.headers["ratelimit-policy"] == '"minute";q=1000;w=60'
+        assert stored.headers["ratelimit"].startswith('"minute";r=400;t=')
+        single = await client.post("/models/m/predictions", json={"predictions": rows[:1]}, headers=key)
+        assert (single.status_code, single.headers["x-ratelimit-remaining"]) == (201, "399")
+        labels = [{"prediction_id": f"p{n}", "actual": "1"} for n in range(600)]
+        refused = await client.post("/models/m/labels", json={"labels": labels}, headers=key)
+        assert (refused.status_code, refused.headers["x-ratelimit-limit"]) == (429, "1000")
+        assert int(refused.headers["retry-after"]) >= 1
 
     async def test_but_by_rows(self, app: FastAPI) -> None:
         limits: PrincipalLimits = app.state.services[PrincipalLimits]

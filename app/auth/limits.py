@@ -29,7 +29,7 @@ class PrincipalLimits:
         await self._count(self._default, f"address:{exchange.client}", exchange)
 
     async def rows(self, principal: Principal, n: int, exchange: Exchange | None = None) -> None:
-        """`n` rows of an API key, counted by ingest before it stores them; the answer of `exchange` tells what is left."""
+        """`n` rows of an API key, counted before ingest stores them; the answer of `exchange` tells what is left."""
         if principal.kind == "key" and n > 0:
             verdict = await self._limits.amount(self._rows, principal.subject, n)
             if exchange is not None:

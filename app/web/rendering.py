@@ -41,6 +41,7 @@ _environment.filters.update(
         "compact": words.compact,
         "share": words.share,
         "headline": words.headline,
+        "why_empty": words.why_empty,
         "scale_of": words.scale_of,
         "stretch": words.stretch,
         "trust": words.trust,

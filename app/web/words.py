@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.analytics.answers import MATURITIES, Maturity, Overall, Panel, Standing
+from app.analytics.answers import MATURITIES, Board, Maturity, Overall, Panel, Standing
 from app.core.clock import SECOND, rfc3339
 from app.web import moments
 
@@ -43,11 +43,11 @@ class Ranged(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """A model in one line of the list: its number, and how wide that stands."""
+    """A model in one line of the list: its number, and the interval around it."""
 
     metric: str
     value: float | None
-    width: str
+    interval: str
 
 
 def title_of(metric: str) -> str:
@@ -133,15 +133,8 @@ def headline(model: Standing) -> Headline:
     known = [(name, found) for name, found in model.metrics.items() if found is not None]
     for name, found in known:
         if found.value is not None:
-            return Headline(name, found.value, _width(name, found))
+            return Headline(name, found.value, span_of(found, name))
     return Headline(known[0][0] if known else "accuracy", None, "no labels")
-
-
-def _width(metric: str, row: Ranged) -> str:
-    if row.ci_low is None or row.ci_high is None:
-        return ""
-    half = (row.ci_high - row.ci_low) / 2
-    return f"± {half * 100:.1f}" if metric in PERCENT else f"± {half:.2g}"
 
 
 def scale_of(rows: Sequence[Ranged]) -> Callable[[float], str]:
@@ -158,7 +151,7 @@ def scale_of(rows: Sequence[Ranged]) -> Callable[[float], str]:
 
 def stretch(panel: Panel) -> str:
     x = panel.columns.x
-    return moments.stretch(x[0], x[-1]) if x else "no predictions yet"
+    return moments.stretch(x[0], x[-1]) if x else "no predictions"
 
 
 def trust(panel: Panel) -> str:
@@ -184,6 +177,16 @@ def _waiting(panel: Panel) -> str:
         return "All labels that were to be expected are in."
     shown = sum(1 for n in panel.columns.n if n)
     return f"{count(early)} of {count(shown)} {panel.interval}s still wait for some of theirs."
+
+
+def why_empty(board: Board, panel: Panel) -> str:
+    """Why a model that has predictions shows none of them; empty where it shows some, or has none."""
+    held = sum(model.n for model in board.models if model.model_id == panel.model_id)
+    if panel.overall.n or not held:
+        return ""
+    if panel.interval == "minute":
+        return "Minutes are kept for 48 hours, and this model's predictions are older. Choose hours or days."
+    return "This model has predictions, but none of them in what was chosen. Reset shows them."
 
 
 def method_words(panel: Panel) -> str:

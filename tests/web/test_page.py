@@ -151,7 +151,7 @@ class TestTheView:
         at = clock.now_us() - np.arange(500) * (HOUR // 500)
         await predict(database, clock, facts, at, known_at=at)
         await visitor.see(".facts", "2,500")
-        await visitor.see("#models", "2.5 k rows")
+        await visitor.see("#models", "2.5 k rows, 2.4 k labels")
         assert visitor.calls() == calls + 1  # one call a refresh
         assert await visitor.inked() > 5000
         visitor.assert_clean()
@@ -173,6 +173,32 @@ class TestTheView:
         await visitor.sign_in("?as_of=2026-02-20T12:00")
         await visitor.see(".asof", "As it was known on 20 Feb 2026 12:00")
         assert await visitor.page.locator("#live").get_attribute("data-past") is not None
+        visitor.assert_clean()
+
+    async def test_of_the_past_goes_forward_again_and_ends_when_the_field_is_emptied(
+        self, visitor: Visitor, facts: ModelFacts
+    ) -> None:
+        await visitor.sign_in("?as_of=2026-02-20T12:00")
+        await visitor.see(".asof", "20 Feb 2026 12:00")
+        calls = visitor.calls()
+        await visitor.page.fill("#as_of", "0202-02-25T12:00")  # a year half typed: nothing is asked
+        await visitor.page.fill("#as_of", "2026-02-25T12:00")
+        await visitor.see(".asof", "25 Feb 2026 12:00")
+        assert visitor.calls() == calls + 1
+        await visitor.page.fill("#as_of", "")
+        await expect(visitor.page.locator(".asof")).to_have_count(0)
+        assert "as_of" not in visitor.page.url
+        visitor.assert_clean()
+
+    async def test_of_minutes_that_are_gone_offers_hours(
+        self, visitor: Visitor, database: Database, clock: FrozenClock
+    ) -> None:
+        old = await make_model(database, "old")
+        at = clock.now_us() - np.arange(72, 78) * HOUR
+        await predict(database, clock, old, at, known_at=at)
+        await visitor.sign_in("?interval=minute")
+        await visitor.see(".empty", re.compile("kept for 48 hours.*hours or days"))
+        await expect(visitor.page.locator(".next")).to_have_count(0)
         visitor.assert_clean()
 
     async def test_can_be_read_with_the_keyboard_and_as_a_table(self, visitor: Visitor, facts: ModelFacts) -> None:

@@ -61,6 +61,13 @@ class TestAccounts:
         assert "ASSAY_DATA_DIR=" in done.stderr
         assert not (tmp_path / "other").exists()
 
+    def test_an_import_goes_to_the_port_of_the_settings(self, tmp_path: Path) -> None:
+        (tmp_path / "a.csv").write_text("id,label\n1,1\n")
+        options = ("--model", "m", "--key", "k")
+        done = typed("import", "labels", "a.csv", *options, ASSAY_PORT="1", COLUMNS="400")
+        assert done.exit_code == 1
+        assert "http://127.0.0.1:1" in done.stderr
+
     def test_an_e_mail_address_is_taken_once(self, database_url: str) -> None:
         here = {"ASSAY_DATABASE__URL": database_url, "ASSAY_NEW_PASSWORD": PASSWORD}
         assert typed("user", "create", EMAIL, **here).exit_code == 0

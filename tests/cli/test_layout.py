@@ -51,6 +51,20 @@ class TestRecognition:
         with pytest.raises(FileProblem, match="no column is the actual; columns: id, verdict"):
             labels("id", "verdict")
 
+    @pytest.mark.parametrize(
+        ("rows", "names", "mend"),
+        [
+            (Rows.PREDICTIONS, ("id", "p_fraud"), "--column score=p_fraud"),
+            (Rows.PREDICTIONS, ("key", "score"), "--column prediction_id=COLUMN"),
+            (Rows.LABELS, ("id", "verdict"), "--column actual=COLUMN"),
+        ],
+    )
+    def test_what_is_not_recognised_is_refused_with_the_option_that_names_it(
+        self, rows: Rows, names: tuple[str, ...], mend: str
+    ) -> None:
+        with pytest.raises(FileProblem, match=mend):
+            recognise(rows, names, NOTHING, "a.csv")
+
 
 class TestTold:
     def test_options_win_over_names(self) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, tzinfo
@@ -16,6 +17,7 @@ from rich.progress import Progress as Bar
 
 from app.cli.client import Client, Refused, Unreachable
 from app.cli.console import attached, fail, note, notes, subcommands
+from app.cli.environment import load
 from app.cli.importing.body import Target, kinds_to_read
 from app.cli.importing.csvfile import CsvFile
 from app.cli.importing.errors import FileProblem
@@ -23,7 +25,7 @@ from app.cli.importing.journal import Journal, fingerprint, key
 from app.cli.importing.layout import Layout, Rows, Told, recognise
 from app.cli.importing.sending import Import
 from app.cli.importing.table import Kind, Table
-from app.core.settings import HttpSettings, Settings, TrackingSettings
+from app.core.settings import HttpSettings, TrackingSettings
 
 _LIMITS, _ROWS = HttpSettings(), TrackingSettings()
 BATCH_ROWS = min(10_000, _ROWS.max_batch_rows)  # from here on a bigger batch is hardly faster, and its loss costs more
@@ -34,8 +36,10 @@ commands = subcommands("Bring files of the past into the tracker: CSV, or Parque
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="a .csv or .parquet file")]
 Model = Annotated[str, typer.Option("--model", help="the model that the rows belong to; set up before")]
 Url = Annotated[
-    str,
-    typer.Option(envvar="ASSAY_URL", help="address of the server"),
+    str | None,
+    typer.Option(
+        envvar="ASSAY_URL", help="address of the server; default: this machine, ASSAY_PORT", show_default=False
+    ),
 ]
 Key = Annotated[
     str,
@@ -74,8 +78,6 @@ Live = Annotated[
 Size = Annotated[int, typer.Option("--batch", min=1, max=_ROWS.max_batch_rows, help="rows of one request")]
 Again = Annotated[bool, typer.Option("--again", help="from the first row, whatever the journal says")]
 
-DEFAULT_URL = f"http://127.0.0.1:{Settings.model_fields['port'].default}"
-
 
 @commands.command(
     epilog="Examples: assay import predictions scored.csv --model fraud · "
@@ -85,7 +87,7 @@ def predictions(  # noqa: PLR0917  typer makes options of them
     file: File,
     model: Model,
     api_key: Key,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     column: Columns = None,
     segment: Segments = None,
     feature: Features = None,
@@ -117,7 +119,7 @@ def labels(
     file: File,
     model: Model,
     api_key: Key,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     column: Columns = None,
     timezone: Zone = "UTC",
     live: Live = False,
@@ -130,9 +132,10 @@ def labels(
 
 
 def _run(
-    rows: Rows, file: Path, told: Told, model: str, url: str, api_key: str, text: Sequence[str], timezone: str, *,
-    live: bool, size: int, again: bool,
+    rows: Rows, file: Path, told: Told, model: str, url: str | None, api_key: str, text: Sequence[str],
+    timezone: str, *, live: bool, size: int, again: bool,
 ) -> None:  # fmt: skip
+    url = url or f"http://127.0.0.1:{load().port}"
     with closing(Client(url, token=api_key)) as client:
         try:
             table = open_table(file)
@@ -186,7 +189,7 @@ def open_table(file: Path) -> Table:
     if file.suffix.lower() not in {".parquet", ".pq"}:
         return CsvFile.open(file)
     if importlib.util.find_spec("pyarrow") is None:
-        raise FileProblem(f"{file}: Parquet needs pyarrow: pip install pyarrow, or save it as CSV")
+        raise FileProblem(f"{file}: Parquet needs pyarrow: {sys.executable} -m pip install pyarrow, or save it as CSV")
     module: Any = importlib.import_module("app.cli.importing.parquetfile")
     table: Table = module.ParquetFile.open(file)
     return table

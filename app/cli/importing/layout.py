@@ -103,11 +103,18 @@ def recognise(rows: Rows, names: Sequence[str], told: Told, file: str) -> Layout
             spoken_for.add(column)
     for needed in REQUIRED[rows]:
         if needed not in fields:
-            raise FileProblem(f"{file}: no column is the {needed}; columns: {', '.join(names)}. Name it by --column")
+            raise FileProblem(
+                f"{file}: no column is the {needed}; columns: {', '.join(names)}. Name it by --column {needed}=COLUMN"
+            )
     if rows is Rows.LABELS:
         return Layout(rows, fields)
     left = [name for name in free if name not in spoken_for]
     scores = dict(told.scores) or _prefixed(left, PREFIXES["scores"])
+    if not (scores or fields.keys() & {"predicted", "score"}):
+        raise FileProblem(
+            f"{file}: no column is the predicted or the score; columns: {', '.join(names)}. "
+            "Name one by --column score=COLUMN, as in --column score=p_fraud"
+        )
     segments = {_bare(name, PREFIXES["segment"]): name for name in told.segments}
     segments |= _prefixed([name for name in left if name not in scores.values()], PREFIXES["segment"])
     taken = {*scores.values(), *segments.values()}

@@ -145,7 +145,7 @@ def _chosen(models: Sequence[ModelFacts], standings: Sequence[Standing], model_i
         return None if order is None else models[order]
     found = next((facts for facts in models if facts.model_id == model_id), None)
     if found is None:
-        raise ModelNotFound(f"there is no model {model_id}", model_id=model_id)
+        raise ModelNotFound.of(model_id)
     return found
 
 

@@ -41,7 +41,7 @@ async def registered(session: ReadSession, model_id: str) -> Registered:
     repository = ModelRepository(session)
     model = await repository.find(model_id)
     if model is None:
-        raise ModelNotFound(f"there is no model {model_id}", model_id=model_id)
+        raise ModelNotFound.of(model_id)
     rows = (await repository.versions([model.id]))[model.id]
     numbers = (await repository.aliases([model.id]))[model.id]
     aliases = views.alias_labels(rows, numbers)

@@ -124,7 +124,7 @@ class Catalogue:
         async with self._database.read() as session:
             model = await ModelRepository(session).find(model_id)
             if model is None:
-                raise ModelNotFound(f"there is no model {model_id}", model_id=model_id)
+                raise ModelNotFound.of(model_id)
             [facts] = await self._facts_of(session, [model])
         return facts
 

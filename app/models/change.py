@@ -46,9 +46,11 @@ class Change:
         repository = ModelRepository(session)
         model = await repository.lock(model_id)
         if model is None:
-            raise ModelNotFound(f"there is no model {model_id}", model_id=model_id)
+            raise ModelNotFound.of(model_id)
         if model.archived_at is not None and not archived:
-            raise ModelArchived(f"{model_id} is archived; nothing of it changes any more", model_id=model_id)
+            raise ModelArchived(
+                f"{model_id} is archived; nothing of it changes any more, and its id stays taken", model_id=model_id
+            )
         versions, aliases = await repository.versions([model.id]), await repository.aliases([model.id])
         return cls(repository, model, versions[model.id], aliases[model.id], principal=principal, at=at)
 

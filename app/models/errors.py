@@ -11,6 +11,12 @@ class ModelNotFound(Problem):
 
     status = 404
 
+    @classmethod
+    def of(cls, model_id: str) -> "ModelNotFound":
+        """With what makes one of this id."""
+        setup = f"POST /api/v1/models/{model_id}/tracking/setup"
+        return cls(f"there is no model {model_id}; {setup} makes it", model_id=model_id)
+
 
 class VersionNotFound(Problem):
     """There is no such version of this model."""

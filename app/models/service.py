@@ -121,7 +121,7 @@ async def _known(session: ReadSession, model_id: str) -> tuple[ModelTable, list[
     repository = ModelRepository(session)
     model = await repository.find(model_id)
     if model is None:
-        raise ModelNotFound(f"there is no model {model_id}", model_id=model_id)
+        raise ModelNotFound.of(model_id)
     versions, aliases = await repository.versions([model.id]), await repository.aliases([model.id])
     return model, versions[model.id], aliases[model.id]
 

@@ -10,6 +10,7 @@ from app.tracking.batch import MISSING, Coded, LabelBatch, PredictionBatch
 from app.tracking.decoding.texts import MAX_NAME, flaw
 from app.tracking.places import Findings
 
+NAMED = 10  # classes that a refusal names
 SUM_TOLERANCE = 1e-6  # of a row of probabilities, which sum to 1
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,7 @@ class _Classes:
         if index is not None:
             return index
         if not self._open:
-            return "unknown_class", "is not a class of this model"
+            return "unknown_class", f"is not a class of this model, which has {_named(tuple(self._index))}"
         return flaw(label, MAX_NAME) or self._index.setdefault(label, len(self._index))
 
     def indexes(self, column: Coded, path: Path, findings: Findings) -> Indexes:
@@ -55,6 +56,12 @@ class _Classes:
                 index = 0
             table.append(index)
         return np.array([*table, MISSING], np.int32)[column.codes]  # MISSING, which is −1, picks the last
+
+
+def _named(classes: tuple[str, ...]) -> str:
+    """The first ten; a refusal is no list."""
+    more = len(classes) - NAMED
+    return ", ".join(classes[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def outcomes(batch: PredictionBatch, facts: ModelFacts, findings: Findings) -> Outcomes:

@@ -15,7 +15,7 @@ from app.core.errors import MAX_PLACES
 from app.models.facts import ModelFacts
 from app.tracking.batch import MISSING, OTHER, Coded, Feature, LabelBatch, Numbers, PredictionBatch, Text
 from app.tracking.checked import CheckedLabels, CheckedPredictions
-from app.tracking.decoding.outcomes import actuals, outcomes
+from app.tracking.decoding.outcomes import NAMED, actuals, outcomes
 from app.tracking.decoding.texts import MAX_ID, MAX_NAME, MAX_SEGMENT, MAX_VALUE, flaw, flaws, suspects
 from app.tracking.decoding.values import BOOLEANS
 from app.tracking.places import Findings
@@ -112,8 +112,9 @@ def _versions(version: Coded, facts: ModelFacts, findings: Findings) -> NDArray[
     numbers = [facts.versions.get(label, MISSING) for label in version.values]
     found: NDArray[np.int32] = np.array([*numbers, MISSING], np.int32)[version.codes]  # MISSING (−1) picks the last
     if MISSING in numbers:
+        known = ", ".join(list(facts.versions)[-NAMED:])  # the newest
         unknown = (found == MISSING) & (version.codes != MISSING)
-        findings.where(unknown, ("version",), "unknown_version", "is not a version of this model")
+        findings.where(unknown, ("version",), "unknown_version", f"is not a version of this model, which has {known}")
     return found
 
 

@@ -2,6 +2,7 @@
 
 import random
 import struct
+import subprocess
 import sys
 from typing import Any
 
@@ -264,3 +265,28 @@ class TestWithoutArrow:
         with pytest.raises(UnsupportedMediaType, match=r"assay-tracker\[arrow\]"):
             decode_predictions(b"", ARROW, facts_of(), now_us=NOW, max_rows=10)
         decode._arrow.cache_clear()
+
+
+class TestReading:
+    def test_loads_no_pandas(self) -> None:
+        """pyarrow would, behind the scenes, and the first Arrow request of a process would take seconds."""
+        body = stream(
+            pa.table(
+                {
+                    "prediction_id": ["a", "b"],
+                    "timestamp": pa.array([NOW, None], pa.timestamp("us")),
+                    "score": [0.5, None],
+                    "predicted": pa.array(["1", "0"]).dictionary_encode(),
+                    "features": [{"amount": 1.0, "kind": "x", "on": True}, {"amount": None, "kind": None, "on": None}],
+                }
+            )
+        )
+        code = (
+            "import sys; from app.tracking.decoding.decode import ARROW, decode_predictions; "
+            "from tests.support.bodies import NOW, facts_of; loaded = 'pandas' in sys.modules; "
+            "decode_predictions(sys.stdin.buffer.read(), ARROW, facts_of(), now_us=NOW, max_rows=9); "
+            "print(loaded, 'pandas' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], input=body, capture_output=True, check=True)
+        before, after = done.stdout.split()
+        assert before == after

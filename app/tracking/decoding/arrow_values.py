@@ -1,6 +1,11 @@
-"""Arrow arrays → the arrays of a batch. Nothing is guessed: a column of a wrong type is a finding."""
+"""Arrow arrays → the arrays of a batch. Nothing is guessed: a column of a wrong type is a finding.
+
+Buffers are read as they are: where pandas is installed, pyarrow's own `to_numpy` and `fill_null` load it first, which
+takes seconds.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,10 +54,10 @@ class ArrowReader:
             self._required(array, path)
         if array.type != pa.float64():
             array = array.cast(pa.float64(), safe=False)
-        column: NDArray[np.float64] = array.to_numpy(zero_copy_only=False)
+        column: NDArray[np.float64] = _plain(array, np.float64, np.nan)
         if np.isfinite(column).all():
             return column
-        odd = ~np.isfinite(column) & array.is_valid().to_numpy(zero_copy_only=False)
+        odd = ~np.isfinite(column) & ~_missing(array)
         self.findings.where(odd, path, "not_finite", "must be a finite number; a missing one is null")
         return np.where(odd, np.nan, column) if odd.any() else column
 
@@ -77,8 +82,8 @@ class ArrowReader:
             return np.full(len(array), default, np.int64)
         if required:
             self._required(array, path)
-        missing = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else np.False_
-        times = array.to_numpy(zero_copy_only=False).view(np.int64)
+        missing = _missing(array)
+        times = _plain(array, np.int64, 0)
         per_second = _PER_SECOND[array.type.unit]
         seconds = times // per_second
         beyond = ((seconds < _EARLIEST) | (seconds > _LATEST)) & ~missing
@@ -97,7 +102,7 @@ class ArrowReader:
     def flags(self, array: pa.Array, path: Path) -> NDArray[np.bool_] | None:
         if not self._fits(array, path, types.is_boolean, "booleans"):
             return None
-        flags: NDArray[np.bool_] = array.fill_null(False).to_numpy(zero_copy_only=False)
+        flags = _bits(array.buffers()[1], array) & ~_missing(array)
         return flags if flags.any() else None
 
     def feature(self, array: pa.Array, path: Path) -> Feature | None:
@@ -105,7 +110,7 @@ class ArrowReader:
         if is_number(array.type):
             return number_feature(self.numbers(array, path))
         if types.is_boolean(array.type):
-            codes = array.cast(pa.int32()).fill_null(MISSING).to_numpy(zero_copy_only=False)
+            codes = _plain(array.cast(pa.int32()), np.int32, MISSING)
             return present(Coded(codes, BOOLEANS))
         if self._fits(array, path, is_category, "numbers, text or booleans"):
             return present(_coded(array))
@@ -119,23 +124,44 @@ class ArrowReader:
 
     def _required(self, array: pa.Array, path: Path) -> None:
         if array.null_count:
-            missing = array.is_null().to_numpy(zero_copy_only=False)
-            self.findings.where(missing, path, "missing", f"{path[-1]} is required")
+            self.findings.where(_missing(array), path, "missing", f"{path[-1]} is required")
 
 
 def _coded(array: pa.Array) -> Coded:
     """Only the values that rows use, each once, in the order in which they first appear."""
     if not types.is_dictionary(array.type):
         encoded = array.dictionary_encode()
-        indices = encoded.indices.fill_null(MISSING) if array.null_count else encoded.indices
-        codes = indices.to_numpy(zero_copy_only=False)
+        codes = _plain(encoded.indices, np.int32, MISSING)
         return Coded(codes, tuple(name or "" for name in canonical(encoded.dictionary.to_pylist())))
-    codes = array.indices.cast(pa.int64(), safe=False).fill_null(MISSING).to_numpy(zero_copy_only=False)
+    codes = _plain(array.indices.cast(pa.int64(), safe=False), np.int64, MISSING)
     used, first = np.unique(codes[codes != MISSING], return_index=True)
     used = used[np.argsort(first)]
     names: dict[str, int] = {}
     table = np.full(len(array.dictionary) + 1, MISSING, np.int32)
-    for code, value in zip(used.tolist(), canonical(array.dictionary.take(pa.array(used)).to_pylist()), strict=True):
+    places = pa.Array.from_buffers(pa.int64(), len(used), [None, pa.py_buffer(np.ascontiguousarray(used))])
+    for code, value in zip(used.tolist(), canonical(array.dictionary.take(places).to_pylist()), strict=True):
         if value is not None:  # a dictionary may hold nulls of its own, and a value twice
             table[code] = names.setdefault(value, len(names))
     return Coded(table[codes], tuple(names))
+
+
+def _plain(array: pa.Array, dtype: type[np.generic], missing: float) -> NDArray[Any]:
+    """The values of an array whose buffer holds `dtype`; `missing` for nulls."""
+    if not len(array):
+        return np.empty(0, dtype)
+    values = np.frombuffer(array.buffers()[1], dtype, array.offset + len(array))[array.offset :]
+    return np.where(_missing(array), np.array(missing, dtype), values) if array.null_count else values
+
+
+def _missing(array: pa.Array) -> NDArray[np.bool_]:
+    if not array.null_count:
+        return np.zeros(len(array), np.bool_)
+    return ~_bits(array.buffers()[0], array)
+
+
+def _bits(buffer: pa.Buffer, array: pa.Array) -> NDArray[np.bool_]:
+    """The array's bits of a bitmap."""
+    if not len(array):
+        return np.empty(0, np.bool_)
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), count=array.offset + len(array), bitorder="little")
+    return bits[array.offset :].view(np.bool_)

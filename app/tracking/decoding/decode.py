@@ -54,6 +54,11 @@ def decode_labels(
     return batch
 
 
+def at_hand(content_type: str) -> bool:
+    """Whether what reads such bodies is loaded; loading pyarrow takes about a second."""
+    return not content_type.lower().startswith(ARROW) or _arrow.cache_info().currsize > 0
+
+
 def _predictions(body: bytes, content_type: str, facts: ModelFacts, terms: Terms) -> tuple[PredictionBatch, Findings]:
     form = _form(content_type, body)
     if form is Form.ARROW:

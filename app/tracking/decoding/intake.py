@@ -10,7 +10,7 @@ from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.tracking.batch import LabelBatch, PredictionBatch
 from app.tracking.checked import CheckedLabels, CheckedPredictions
-from app.tracking.decoding.decode import decode_labels, decode_predictions
+from app.tracking.decoding.decode import at_hand, decode_labels, decode_predictions
 from app.tracking.decoding.rules import check_labels, check_predictions
 
 Batch = TypeVar("Batch", PredictionBatch, LabelBatch)
@@ -33,7 +33,7 @@ class Intake(Generic[Batch, Checked]):
         work = partial(
             self.decode, body, content_type, facts, now_us=now_us, max_rows=max_rows, imported=imported
         )  # fmt: skip
-        return await beside(len(body), work, limit=LOOP_BYTES)
+        return await beside(len(body), work, limit=LOOP_BYTES if at_hand(content_type) else 0)
 
     async def admit(
         self, batch: Batch, facts: ModelFacts, catalogue: Catalogue, *, now_us: int

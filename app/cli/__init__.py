@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Entry] = {
     "import": Entry("app.cli.importing.command", "Bring in predictions and labels from files."),
     "api-key": Entry("app.cli.keys", "Make, list and revoke keys for machines."),
     "user": Entry("app.cli.users", "Make users."),
+    "check": Entry("app.cli.check", "Compare the statistics with the raw rows, and mend them."),
     "settings": Entry("app.cli.settings", "Print every setting with its default and meaning."),
 }
 

@@ -1,10 +1,10 @@
 """Users and API keys, straight on the database: for whoever may read its address, no token is needed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.auth.keys import ApiKeys
 from app.auth.users import Users
@@ -47,19 +47,24 @@ async def anybody(settings: Settings) -> bool:
 
 
 def on_accounts(settings: Settings, work: Callable[[Accounts], Awaitable[Result]]) -> Result:
-    """Does a command's work on the database of the settings, which is brought up and up to date for it.
-
-    A database is never made here: in another folder than the server's it would be an empty one that nobody reads.
-    """
+    """As `on_database`."""
 
     async def doing(here: Settings) -> Result:
         async with accounts(here) as services_here:
             return await work(services_here)
 
+    return on_database(settings, doing)
+
+
+def on_database(settings: Settings, work: Callable[[Settings], Coroutine[Any, Any, Result]]) -> Result:
+    """Does a command's work on the database of the settings, which is brought up and up to date for it.
+
+    A database is never made here: in another folder than the server's it would be an empty one that nobody reads.
+    """
     try:
         must_exist(settings)
         with in_order(), hosted(settings) as here:
             upgrade(here)
-            return asyncio.run(doing(here))
+            return asyncio.run(work(here))
     except (NoDatabase, EmbeddedServerError, Unavailable) as problem:
         fail(str(problem))

@@ -31,6 +31,7 @@ class TrendQuestion:
     as_of_us: int | None
     level: float
     fill: bool
+    may_widen: bool = False  # nobody asked for this width: days will do where hours are too many
 
     @property
     def version_no(self) -> int | None:

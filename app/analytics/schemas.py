@@ -52,7 +52,13 @@ class Asked(BaseModel):
 
 class TrendAsked(Asked):
     metric: Annotated[MetricName | None, Field(description="without: accuracy; mae for regression")] = None
-    interval: Annotated[Bucket, Field(description="width of a point; `minute` for the last 48 h only")] = Bucket.HOUR
+    interval: Annotated[
+        Bucket | None,
+        Field(
+            description="width of a point; `minute` for the last 48 h only; without: hours, or days where hours are "
+            "too many. The answer says which"
+        ),
+    ] = None
     from_: Annotated[
         Moment | None,
         Field(

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from app.analytics import summary, trend
 from app.analytics.answers import Summary, Trend
 from app.analytics.curves import Curves
+from app.analytics.errors import TooManyPoints
 from app.analytics.questions import TrendQuestion, metric_of, metrics_for, version_of
 from app.analytics.schemas import SummaryAsked, TrendAsked, us
-from app.analytics.window import bounded, upright, window
+from app.analytics.window import Bucket, bounded, upright, widened, window
 from app.auth.principal import Principal
 from app.core.clock import MINUTE, Clock
 from app.models.catalogue import Catalogue
@@ -37,12 +39,13 @@ class Analytics:
         return TrendQuestion(
             facts=facts,
             metric=metric_of(facts, asked.metric),
-            window=window(asked.interval, us(asked.from_), us(asked.to), now_us=self._clock.now_us()),
+            window=window(asked.interval or Bucket.HOUR, us(asked.from_), us(asked.to), now_us=self._clock.now_us()),
             version=version_of(facts, asked.version),
             segment=asked.segment,
             as_of_us=us(asked.as_of),
             level=asked.level,
             fill=asked.fill,
+            may_widen=asked.interval is None,
         )
 
     async def state(self, facts: ModelFacts) -> str:
@@ -55,6 +58,14 @@ class Analytics:
 
     async def trend(self, question: TrendQuestion) -> Trend:
         """Raises `TooManyPoints`, `UnknownSegment`."""
+        try:
+            return await self._trend(question)
+        except TooManyPoints:
+            if not question.may_widen:
+                raise
+            return await self._trend(replace(question, window=widened(question.window, Bucket.DAY)))
+
+    async def _trend(self, question: TrendQuestion) -> Trend:
         histograms = needs_histogram(question.metric)
         if histograms:
             await self._series(question, histograms=False)  # refuses too many points before anything large is read

@@ -59,6 +59,11 @@ def window(bucket: Bucket, from_us: int | None, to_us: int | None, *, now_us: in
     )
 
 
+def widened(narrow: Window, bucket: Bucket) -> Window:
+    """The same span in wider buckets, whole ones again."""
+    return window(bucket, narrow.from_us, narrow.to_us, now_us=0)
+
+
 def upright(from_us: int | None, to_us: int | None) -> None:
     """Refuses a window that ends before it begins."""
     if from_us is not None and to_us is not None and from_us >= to_us:

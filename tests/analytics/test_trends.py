@@ -178,6 +178,15 @@ class TestWindow:
         assert problem["interval"] is None
         assert "a narrower from and to" in problem["detail"]
 
+    async def test_of_no_interval_are_hours_as_long_as_they_fit(
+        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, facts: ModelFacts
+    ) -> None:
+        await track_plain(database, clock, facts, np.array([clock.now_us() - 50 * DAY, clock.now_us() - HOUR]))
+        assert (await ask(admin, fill=True))["interval"] == "hour"  # 1,200
+        await track_plain(database, clock, facts, np.array([clock.now_us() - 100 * DAY]))
+        found = await ask(admin, fill=True)
+        assert (found["interval"], found["overall"]["n"]) == ("day", 3)
+
     async def test_of_centuries_is_refused_without_going_through_them(
         self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, facts: ModelFacts
     ) -> None:

@@ -33,10 +33,11 @@ NICE = 5  # the server goes first
 
 def main(url: str, folder: Path, speed: Speed = SPEED) -> None:
     """Replays the year on the server at `url`; `folder` keeps where it was."""
+    parent = os.getppid()
     os.nice(NICE)
     try:
         with in_order(), closing(Client(url)) as client:
-            _demo(client, folder, speed)
+            _demo(client, folder, speed, parent)
     except FlightsMissingError as problem:
         fail(str(problem))
     except Unreachable as problem:
@@ -45,7 +46,7 @@ def main(url: str, folder: Path, speed: Speed = SPEED) -> None:
         fail(f"the demo stops, {url} refused: {refusal}")
 
 
-def _demo(client: Client, folder: Path, speed: float) -> None:
+def _demo(client: Client, folder: Path, speed: float, parent: int) -> None:
     note("Demo: a year of flights from New York; reading it and fitting two models ...")
     year = load()
     training, rest = _split(year)
@@ -64,6 +65,8 @@ def _demo(client: Client, folder: Path, speed: float) -> None:
     states.write(folder, state)
     with _progress(traffic, start) as show:
         for sent in replay(client, traffic, start, speed):
+            if os.getppid() != parent:
+                return  # who started us was killed, and nobody else would end us
             state.position_us = sent.position_us
             states.write(folder, state)
             show(sent)

@@ -104,7 +104,10 @@ def _form(content_type: str, body: bytes) -> Form:
         return Form.LINES
     if name == ARROW:
         return Form.ARROW
-    raise UnsupportedMediaType("The rows may come as JSON, as NDJSON or as an Arrow stream.", supported=SUPPORTED)
+    raise UnsupportedMediaType(
+        "The rows may come as JSON, as NDJSON or as an Arrow stream; CSV and Parquet files come in by `assay import`.",
+        supported=SUPPORTED,
+    )
 
 
 def _json_form(body: bytes) -> Form:

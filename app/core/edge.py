@@ -24,6 +24,7 @@ from app.core.bodies import CountedBody
 from app.core.errors import InvalidRequest, Place, Problem, Unavailable
 from app.core.exchange import KEY, Exchange
 from app.core.http import MEDIA_TYPE, InternalError, UntrustedHost, document, headers_of
+from app.core.proxies import Proxies
 from app.core.settings import HttpSettings
 
 log = structlog.get_logger()
@@ -106,6 +107,7 @@ class Edge:
         self._gate = gate
         self._templates = templates
         self._prepared = prepared
+        self._proxies = Proxies(settings.trusted_proxies)
         self._hosts = frozenset(host.lower().encode() for host in settings.trusted_hosts)
         self._access = logs.access_writer()
         self._any_host = "*" in settings.trusted_hosts
@@ -157,7 +159,7 @@ class Edge:
         trusted = given is not None and _REQUEST_ID.fullmatch(given)
         return Exchange(
             request_id=given.decode() if given is not None and trusted else secrets.token_hex(12),
-            client=scope["client"][0] if scope.get("client") else "",
+            client=self._proxies.client(scope["client"][0] if scope.get("client") else "", scope["headers"]),
             body_limit=self._settings.max_body_bytes,
             batch_limit=self._settings.max_batch_bytes,
         )

@@ -12,7 +12,7 @@ class Exchange:
     """What is known of a request so far; guards fill it in as they learn more."""
 
     request_id: str
-    client: str  # the socket's peer; forwarded headers are not believed
+    client: str  # the socket's peer, or whom a trusted proxy saw
     body_limit: int  # bytes; a guard raises it for batches
     batch_limit: int
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)  # sent with the answer, whatever it is

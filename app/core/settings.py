@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
@@ -74,6 +75,9 @@ class HttpSettings(Group):
     host: str = Field("127.0.0.1", description="address to listen on")
     trusted_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "[::1]"), description="Host headers answered; `*` for any"
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="addresses or networks of proxies whose `X-Forwarded-For` is believed, as 10.0.0.0/8"
     )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="limit of an ordinary body")
     max_batch_bytes: int = Field(16 << 20, ge=1024, description="limit of a batch of predictions or labels")
@@ -152,6 +156,10 @@ class Settings(BaseSettings):
             raise ValueError("ASSAY_REDIS_URL must be redis://host:6379/0 (or rediss://…), or unset")
         if email is not None and not _EMAIL.fullmatch(email):
             raise ValueError("ASSAY_ADMIN_EMAIL must be an e-mail address, such as ada@example.com")
+        try:
+            [ip_network(proxy) for proxy in self.http.trusted_proxies]
+        except ValueError:
+            raise ValueError('ASSAY_HTTP__TRUSTED_PROXIES must be addresses or networks: ["10.0.0.0/8"]') from None
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from app.auth.limits import PrincipalLimits
 from app.auth.principal import Principal
 from app.core.clock import FrozenClock
 from app.core.limits import TooManyRequests
-from app.core.settings import LimitsSettings, Settings
+from app.core.settings import HttpSettings, LimitsSettings, Settings
 from app.db.engine import Database
 from app.main import create_app
 from tests.support.http import Identities, bearer, client_of, running
@@ -64,6 +64,19 @@ class TestUsers:
             for n in range(8)
         ]
         assert [answer.status_code for answer in answers[-2:]] == [429, 429]
+
+    async def test_but_those_that_a_trusted_proxy_saw(
+        self, settings: Settings, clock: FrozenClock, database: Database
+    ) -> None:
+        changed = {
+            "limits": LimitsSettings(default="2/minute"),
+            "http": HttpSettings(trusted_hosts=("*",), trusted_proxies=("203.0.113.7",)),
+        }
+        app = create_app(settings.model_copy(update=changed), clock=clock, database=database)
+        async with running(app), client_of(app) as client:
+            seen = [{"X-Forwarded-For": f"198.51.100.{n // 3}"} for n in range(6)]
+            answers = [await client.post("/auth/refresh", headers=headers) for headers in seen]
+        assert [answer.status_code for answer in answers] == [401, 401, 429] * 2
 
 
 class TestKeys:

@@ -61,6 +61,7 @@ class TestDevelopment:
             ("ASSAY_DATABASE__URL", "mysql://host/secret-name"),
             ("ASSAY_REDIS_URL", "http://host/secret-name"),
             ("ASSAY_ADMIN_EMAIL", "not an email"),
+            ("ASSAY_HTTP__TRUSTED_PROXIES", '["10.0.0.1/8"]'),  # bits beyond the network
         ],
     )
     def test_names_the_variable_that_means_nothing(

@@ -54,8 +54,8 @@ def _demo(client: Client, folder: Path, speed: float, parent: int) -> None:
     state = states.read(folder) or State(_shift(rest), 0)
     if not _welcome(client, state):
         state = State(state.shift_us, 0, _new_key(client))
+        set_up(client, training)  # still as the admin: to name a champion takes a right that no key has
     client.identify(state.key)
-    set_up(client, training)
     traffic = Traffic.of(rest, traffic_scores, CHALLENGER_SHARE, state.shift_us)
     start = max(state.position_us, traffic.begins)
     if start >= traffic.ends:

@@ -35,7 +35,8 @@ def predicted_bets(x: ArrayLike, alpha: float = 0.05) -> Floats:
 def log_capital(x: ArrayLike, m: float, alpha: float = 0.05) -> Floats:
     """log max(½K⁺, ½K⁻) after every value: the hedged bets on a mean above and below `m`; [T] → [T].
 
-    Each side bets for its own α/2. P(it ever reaches log 1/δ) ≤ δ if the mean is m. −∞ where both bets are lost, which only m = 0 or 1 allow.
+    Each side bets for its own α/2. P(it ever reaches log 1/δ) ≤ δ if the mean is m. −∞ where both bets are lost,
+    which only m = 0 or 1 allow.
 
     >>> log_capital([1.0, 1.0, 1.0, 1.0], 0.5).round(3).tolist()
     [-0.288, 0.118, 0.523, 0.929]

@@ -185,6 +185,7 @@ class TestTheView:
         await visitor.page.fill("#as_of", "2026-02-25T12:00")
         await visitor.see(".asof", "25 Feb 2026 12:00")
         assert visitor.calls() == calls + 1
+        await visitor.page.wait_for_timeout(500)  # the new fragment settles: only then its fields are listened to
         await visitor.page.fill("#as_of", "")
         await expect(visitor.page.locator(".asof")).to_have_count(0)
         assert "as_of" not in visitor.page.url

@@ -1,32 +1,35 @@
-"""Operations that are asked thousands of times a second: their arguments are gathered by a plan made at the start.
+"""Operations whose arguments are gathered by a plan made at the start.
 
-FastAPI solves an operation's dependencies anew for every request, which costs more than taking a row in. Here the same
-declarations are read once. Whatever the plan does not foresee (a query, a path that does not validate) goes FastAPI's
-way, so answers, documents and guards are the same.
+FastAPI solves an operation's dependencies anew for every request, which costs more than taking a row in, or than
+answering a small question. Here the same declarations are read once. Whatever the plan does not foresee (a query, a
+path that does not validate) goes FastAPI's way, so answers, documents and guards are the same.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, serialize_response
 from starlette.types import Receive, Scope, Send
+
+JSON = "application/json"
 
 
 class DirectRoute(APIRoute):
-    """The endpoint answers with a `Response`; its dependencies are async, and take the request alone."""
+    """The endpoint is async; its dependencies are too, and take the request alone. `unforeseen` says whose are not."""
 
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
+        reason = unforeseen(self)
+        if reason is not None:
+            raise TypeError(f"{endpoint.__name__}: {reason}")
         declared = self.dependant
-        for dependency in declared.dependencies:
-            if not _takes_the_request_alone(dependency):
-                raise TypeError(f"{endpoint.__name__}: {dependency.name} needs more than the request")
-        if declared.body_params or declared.header_params or declared.cookie_params:
-            raise TypeError(f"{endpoint.__name__}: a direct operation has only parameters of its path and query")
-        self._calls: list[tuple[str, Any]] = [(str(each.name), each.call) for each in declared.dependencies]
+        self._calls: list[tuple[str | None, Any]] = [(each.name, each.call) for each in declared.dependencies]
         self._defaults = {field.name: field.get_default() for field in declared.query_params}
+        self._status = self.status_code or 200
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = self._path(scope["path_params"])
@@ -38,9 +41,27 @@ class DirectRoute(APIRoute):
         if self.dependant.request_param_name is not None:
             arguments[self.dependant.request_param_name] = request
         for name, call in self._calls:
-            arguments[name] = await call(request)
-        response = await self.endpoint(**arguments)
+            given = await call(request)
+            if name is not None:
+                arguments[name] = given
+        answer = await self.endpoint(**arguments)
+        response = answer if isinstance(answer, Response) else await self._rendered(answer)
         await response(scope, receive, send)
+
+    async def _rendered(self, answer: Any) -> Response:
+        """As FastAPI would: validated and serialised by the declared model."""
+        body = await serialize_response(
+            field=self.response_field,
+            response_content=answer,
+            include=self.response_model_include,
+            exclude=self.response_model_exclude,
+            by_alias=self.response_model_by_alias,
+            exclude_unset=self.response_model_exclude_unset,
+            exclude_defaults=self.response_model_exclude_defaults,
+            exclude_none=self.response_model_exclude_none,
+            dump_json=True,
+        )
+        return Response(body, self._status, media_type=JSON)
 
     def _path(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
         """The path's values; None where one is not valid."""
@@ -52,6 +73,29 @@ class DirectRoute(APIRoute):
         return values
 
 
+def unforeseen(route: APIRoute) -> str | None:
+    """Why a plan made at the start can't gather what an operation needs; None where it can."""
+    declared = route.dependant
+    for dependency in declared.dependencies:
+        if not _takes_the_request_alone(dependency):
+            return f"{dependency.name} needs more than the request"
+    if declared.body_params or declared.header_params or declared.cookie_params:
+        return "a direct operation has only parameters of its path and query"
+    if any(field.field_info.is_required() for field in declared.query_params):
+        return "a parameter of its query must be given"
+    if declared.response_param_name or declared.background_tasks_param_name or declared.security_scopes_param_name:
+        return "it needs what FastAPI makes for each request"
+    if not _is_async(route.endpoint):
+        return "it is not a coroutine function"
+    returned = route.response_field is not None or _returns_a_response(route)
+    return None if returned and isinstance(route.response_class, DefaultPlaceholder) else "what it returns is not JSON"
+
+
+def _returns_a_response(route: APIRoute) -> bool:
+    returned = inspect.signature(route.endpoint).return_annotation
+    return isinstance(returned, type) and issubclass(returned, Response)
+
+
 def _takes_the_request_alone(dependency: Dependant) -> bool:
     others = (
         dependency.dependencies,
@@ -60,5 +104,12 @@ def _takes_the_request_alone(dependency: Dependant) -> bool:
         dependency.header_params,
         dependency.cookie_params,
         dependency.body_params,
+        dependency.response_param_name,
+        dependency.background_tasks_param_name,
+        dependency.security_scopes_param_name,
     )
-    return dependency.name is not None and dependency.request_param_name == "request" and not any(others)
+    return dependency.request_param_name == "request" and _is_async(dependency.call) and not any(others)
+
+
+def _is_async(call: Any) -> bool:
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004  the method is meant

@@ -30,6 +30,7 @@ STORE_TIMEOUT_S = 0.08  # leaves 20 ms of the 100 ms that a slow store may cost
 REST_S = 1.0  # how long a store is not asked again after it failed
 _THREADS = 8
 _SWEEP_S = 10.0
+EXACT_UP_TO = 10_000  # a moving window keeps a moment for each request: about 64 bytes
 _CREDENTIALS = re.compile(r"//[^@/]*@")
 
 
@@ -86,11 +87,13 @@ class Limit:
         self.name = name
         items = sorted(parse_many(spec), key=RateLimitItem.get_expiry)
         self.items: tuple[RateLimitItem, ...] = tuple(items)  # the short window first
+        self.exact = all(item.amount <= EXACT_UP_TO for item in items)
         self.policy = ", ".join(f'"{item.GRANULARITY.name}";q={item.amount};w={item.get_expiry()}' for item in items)
 
 
 class Limits:
-    """All limits of a process. `strategy` per kind: windows of requests are exact, amounts of rows are two counters."""
+    """All limits of a process. Windows of requests are exact; amounts of rows, and limits so high that remembering every
+    request would cost more than it is worth, are two counters."""
 
     def __init__(self, *, enabled: bool, redis_url: str | None = None) -> None:
         self._enabled = enabled
@@ -115,7 +118,8 @@ class Limits:
 
     async def request(self, limit: Limit, key: str, *, closed: bool = False) -> Verdict:
         """Counts one request, unless a limit is used up: a refused request counts nowhere."""
-        return await self._ask(lambda: _take(self._requests.limiter, limit, key, 1), closed=closed)
+        counting = self._requests if limit.exact else self._amounts
+        return await self._ask(lambda: _take(counting.limiter, limit, key, 1), closed=closed)
 
     async def amount(self, limit: Limit, key: str, amount: int) -> Verdict:
         """Counts `amount` at once (rows); two counters make the window, so the cost does not grow with the amount."""

@@ -16,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from app.core.direct import DirectRoute, unforeseen
+
 _PARAMETERS = tuple(inspect.signature(APIRoute.__init__).parameters)[1:]  # without self
 _NOUN = 3  # "", "api", "v1", noun: where addresses begin to differ
 _ANY = "{}"
@@ -60,20 +62,21 @@ class ShapedRouter(APIRouter):
 
 
 def flat(*routers: APIRouter) -> tuple[APIRoute, ...]:
-    """Every operation of the routers, also of those they include, as routes of one level, each of its own class."""
-    return tuple(
-        _class_of(context)(
-            **{name: getattr(context, name) for name in _PARAMETERS if hasattr(context, name)}
-            | {"generate_unique_id_function": _operation_id}
-        )
-        for router in routers
-        for context in iter_route_contexts(router.routes)
-    )
+    """Every operation of the routers, also of those they include, as routes of one level.
+
+    Those that can be are direct; a route that was declared of a class of its own stays of it.
+    """
+    return tuple(_flat(context) for router in routers for context in iter_route_contexts(router.routes))
 
 
-def _class_of(context: RouteContext) -> type[APIRoute]:
-    found = type(context.original_route)
-    return found if issubclass(found, APIRoute) else APIRoute
+def _flat(context: RouteContext) -> APIRoute:
+    options: dict[str, Any] = {name: getattr(context, name) for name in _PARAMETERS if hasattr(context, name)}
+    options["generate_unique_id_function"] = _operation_id
+    declared = type(context.original_route)
+    if declared is not APIRoute and issubclass(declared, APIRoute):
+        return declared(**options)
+    route = APIRoute(**options)
+    return route if unforeseen(route) else DirectRoute(**options)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.direct import DirectRoute
 from app.core.routing import ShapedRouter, flat
@@ -17,7 +18,17 @@ REQUESTS = [
     ("GET", "/things/A", "with a path that is wrong"),
     ("POST", "/things/a", "another method"),
     ("GET", "/other/a", "another address"),
+    ("GET", "/answers/ä", "a model"),
+    ("GET", "/answers/a?more=1", "a model with a query"),
 ]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(validate_by_name=True)
+
+    name: str
+    caller: str = Field(alias="asked by")
+    more: dict[str, float] = {"a": 0.5}
 
 
 async def _caller(request: Request) -> str:
@@ -36,6 +47,10 @@ def _client(kind: type[APIRoute]) -> httpx.AsyncClient:
     ) -> Response:
         return Response(f"{request.method} {name} {caller} {often}")
 
+    @things.get("/answers/{name}", status_code=202)
+    async def answer(name: str, caller: Annotated[str, Depends(_caller)]) -> Answer:
+        return Answer(name=name, caller=caller)
+
     app = FastAPI(openapi_url=None)
     app.router = router = ShapedRouter(redirect_slashes=False)
     router.adopt(flat(things))
@@ -49,6 +64,7 @@ class TestDirectRoute:
     async def test_answers_as_fastapi_does(self, method: str, path: str) -> None:
         direct, plain = await _client(DirectRoute).request(method, path), await _client(APIRoute).request(method, path)
         assert (direct.status_code, direct.text) == (plain.status_code, plain.text)
+        assert direct.headers == plain.headers
 
     def test_refuses_a_dependency_that_it_could_not_call(self) -> None:
         async def needy(caller: Annotated[str, Depends(_caller)]) -> str:
@@ -59,3 +75,32 @@ class TestDirectRoute:
 
         with pytest.raises(TypeError, match="needed needs more than the request"):
             DirectRoute("/", endpoint)
+
+
+class TestWhoIsDirect:
+    def test_what_can_be_is_and_the_rest_is_not(self) -> None:
+        things = APIRouter()
+
+        @things.get("/plain")
+        async def plain(caller: Annotated[str, Depends(_caller)], often: int = 1) -> Answer:
+            return Answer(name=str(often), caller=caller)
+
+        @things.get("/asked")
+        async def asked(caller: Annotated[str, Depends(_caller)], often: int) -> Answer:
+            return Answer(name=str(often), caller=caller)
+
+        @things.get("/tagged")
+        async def tagged(response: Response) -> Answer:
+            response.headers["etag"] = "1"
+            return Answer(name="", caller="")
+
+        @things.get("/threaded")
+        def threaded() -> Answer:
+            return Answer(name="", caller="")
+
+        @things.delete("/gone", status_code=204)
+        async def gone() -> None:
+            return None
+
+        direct = {route.path: isinstance(route, DirectRoute) for route in flat(things)}
+        assert direct == {"/plain": True, "/asked": False, "/tagged": False, "/threaded": False, "/gone": False}

@@ -108,6 +108,16 @@ class TestAmounts:
         assert time.perf_counter() - begun < 0.5
 
 
+class TestVeryHighLimits:
+    async def test_hold_without_remembering_every_request(self, limits: Limits, request: object) -> None:
+        high = Limit(f"high {id(request)}", "20000/hour")
+        assert not high.exact
+        assert USER.exact
+        await limits.amount(high, "a", 19_999)  # the same counters
+        assert (await limits.request(high, "a")).refused is None
+        assert (await limits.request(high, "a")).refused is not None
+
+
 class TestStoreTrouble:
     async def test_a_deaf_store_opens_within_100_ms_and_does_not_stop_the_loop(self, deaf: str) -> None:
         limits = Limits(enabled=True, redis_url=deaf)

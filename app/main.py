@@ -73,7 +73,14 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
     app.mount(PREFIX, Assets(), name="static")
     demand_guards(app.routes)
     templates = {id(route): route.path_format for route in app.routes if isinstance(route, APIRoute)}
-    app.add_middleware(Edge, settings=settings.http, gate=gate, templates=templates, prepared=_prepared(built[Health]))
+    app.add_middleware(
+        Edge,
+        settings=settings.http,
+        gate=gate,
+        templates=templates,
+        prepared=_prepared(built[Health]),
+        direct=router.direct,
+    )
     return app
 
 

@@ -2,7 +2,8 @@
 
 FastAPI solves an operation's dependencies anew for every request, which costs more than taking a row in, or than
 answering a small question. Here the same declarations are read once. Whatever the plan does not foresee (a query, a
-path that does not validate) goes FastAPI's way, so answers, documents and guards are the same.
+path that does not validate) goes FastAPI's way, so answers, documents and guards are the same. What the plan foresees
+needs nothing of the layers around the router, so the edge hands it to its route at once.
 """
 
 import inspect
@@ -13,9 +14,11 @@ from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, serialize_response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 JSON = "application/json"
+_FORESEEN = "assay.direct"  # in the scope: the path's values, where the plan holds for this request
 
 
 class DirectRoute(APIRoute):
@@ -31,13 +34,22 @@ class DirectRoute(APIRoute):
         self._defaults = {field.name: field.get_default() for field in declared.query_params}
         self._status = self.status_code or 200
 
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        if match is Match.FULL and not scope["query_string"]:
+            found[_FORESEEN] = self._path(found["path_params"])
+        return match, found
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = self._path(scope["path_params"])
-        if scope["query_string"] or path is None or scope["method"] not in (self.methods or ()):
+        if foreseen(scope):
+            await self.answer(scope, receive, send)
+        else:
             await super().handle(scope, receive, send)
-            return
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Of a request that is `foreseen`. Raises what guards and endpoint raise."""
         request = Request(scope, receive, send)
-        arguments = self._defaults | path
+        arguments = self._defaults | scope[_FORESEEN]
         if self.dependant.request_param_name is not None:
             arguments[self.dependant.request_param_name] = request
         for name, call in self._calls:
@@ -71,6 +83,11 @@ class DirectRoute(APIRoute):
             if errors:
                 return None
         return values
+
+
+def foreseen(scope: Scope) -> bool:
+    """Whether the matched route is direct and its plan holds for this request."""
+    return scope.get(_FORESEEN) is not None
 
 
 def unforeseen(route: APIRoute) -> str | None:

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core import logs, telemetry
 from app.core.bodies import CountedBody
+from app.core.direct import DirectRoute
 from app.core.errors import InvalidRequest, Place, Problem, Unavailable
 from app.core.exchange import KEY, Exchange
 from app.core.http import MEDIA_TYPE, InternalError, UntrustedHost, document, headers_of
@@ -91,7 +92,9 @@ class Prepared:
 
 
 class Edge:
-    """Wraps the application. `prepared`: path → an answer for GETs without credentials, given without the router."""
+    """Wraps the application. `prepared`: path → an answer for GETs without credentials, given without the router.
+    `direct`: the route of a request that needs none of the layers below.
+    """
 
     def __init__(
         self,
@@ -101,12 +104,14 @@ class Edge:
         gate: Gate,
         templates: Mapping[int, str],
         prepared: Mapping[str, Callable[[], Prepared]],
+        direct: Callable[[Scope], DirectRoute | None],
     ) -> None:
         self._app = app
         self._settings = settings
         self._gate = gate
         self._templates = templates
         self._prepared = prepared
+        self._direct = direct
         self._proxies = Proxies(settings.trusted_proxies)
         self._hosts = frozenset(host.lower().encode() for host in settings.trusted_hosts)
         self._access = logs.access_writer()
@@ -130,11 +135,15 @@ class Edge:
         except asyncio.CancelledError:
             answer.status = answer.status or CLIENT_LEFT
             raise
-        except Exception as error:
+        except Problem as error:
+            if answer.started:
+                raise
+            await answer.problem(error, scope["path"])
+        except Exception:
             log.exception("unknown error", request_id=exchange.request_id, path=scope["path"])
             if answer.started:
                 raise  # half an answer is out: only cutting the connection tells the client
-            await answer.problem(_unknown(error), scope["path"])
+            await answer.problem(InternalError("an unexpected error; the log has the cause"), scope["path"])
         finally:
             self._gate.leave()
             telemetry.IN_PROGRESS.dec()
@@ -152,7 +161,8 @@ class Edge:
             return
         if b"content-length" in headers or b"transfer-encoding" in headers:
             receive = CountedBody(receive, scope[KEY], headers, timeout_s=self._settings.body_timeout_s)
-        await self._app(scope, receive, answer)
+        route = self._direct(scope)
+        await (self._app if route is None else route.answer)(scope, receive, answer)
 
     def _exchange(self, scope: Scope, headers: dict[bytes, bytes]) -> Exchange:
         given = headers.get(b"x-request-id")
@@ -264,7 +274,3 @@ def _host(value: bytes) -> bytes:
     if value.startswith(b"["):
         return value.split(b"]", 1)[0].lower() + b"]"
     return value.split(b":", 1)[0].lower()
-
-
-def _unknown(error: Exception) -> Problem:
-    return error if isinstance(error, Problem) else InternalError("an unexpected error; the log has the cause")

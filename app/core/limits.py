@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import structlog
@@ -31,6 +31,9 @@ REST_S = 1.0  # how long a store is not asked again after it failed
 _THREADS = 8
 _SWEEP_S = 10.0
 EXACT_UP_TO = 10_000  # a moving window keeps a moment for each request: about 64 bytes
+AHEAD = 10_000  # small amounts are taken from the store in parts of this many to the limit
+AHEAD_S = 1.0  # how long such a part may be used
+KEYS = 10_000  # whose parts are kept
 _CREDENTIALS = re.compile(r"//[^@/]*@")
 
 
@@ -67,6 +70,18 @@ class Verdict:
     refused: Usage | None = None
 
 
+@dataclass(slots=True)
+class _Part:
+    """Of a limit, taken from the store ahead of need: a busy sender of single rows asks it once for many."""
+
+    left: int
+    until: float  # monotonic
+    usages: tuple[Usage, ...]
+
+    def verdict(self) -> Verdict:
+        return Verdict(tuple(replace(usage, remaining=usage.remaining + self.left) for usage in self.usages))
+
+
 class SweptMemory(MemoryStorage):
     """Forgets what has expired every ten seconds. Its base would start a thread for that a hundred times a second,
     which costs more than all counting; nothing that has expired is ever counted, swept or not."""
@@ -87,19 +102,21 @@ class Limit:
         self.name = name
         items = sorted(parse_many(spec), key=RateLimitItem.get_expiry)
         self.items: tuple[RateLimitItem, ...] = tuple(items)  # the short window first
+        self.ahead = min(item.amount for item in items) // AHEAD
         self.exact = all(item.amount <= EXACT_UP_TO for item in items)
         self.policy = ", ".join(f'"{item.GRANULARITY.name}";q={item.amount};w={item.get_expiry()}' for item in items)
 
 
 class Limits:
-    """All limits of a process. Windows of requests are exact; amounts of rows, and limits so high that remembering every
-    request would cost more than it is worth, are two counters."""
+    """All limits of a process. Windows of requests are exact; amounts of rows, and limits so high that remembering
+    every request would cost more than it is worth, are two counters."""
 
     def __init__(self, *, enabled: bool, redis_url: str | None = None) -> None:
         self._enabled = enabled
         self._remote = redis_url is not None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="limits") if self._remote else None
         self._rest_until = 0.0
+        self._parts: dict[tuple[str, str], _Part] = {}  # limit, key
         self._requests = _limiter("moving-window", redis_url)
         self._amounts = _limiter("sliding-window-counter", redis_url)
 
@@ -122,8 +139,28 @@ class Limits:
         return await self._ask(lambda: _take(counting.limiter, limit, key, 1), closed=closed)
 
     async def amount(self, limit: Limit, key: str, amount: int) -> Verdict:
-        """Counts `amount` at once (rows); two counters make the window, so the cost does not grow with the amount."""
-        return await self._ask(lambda: _take(self._amounts.limiter, limit, key, amount), closed=False)
+        """Counts `amount` at once (rows); two counters make the window, so the cost does not grow with the amount.
+
+        Small amounts are taken from the store in parts of a ten thousandth of the limit; what of a part is not used
+        within a second is lost.
+        """
+        part = self._parts.get((limit.name, key))
+        if part is not None and part.left >= amount and time.monotonic() < part.until:
+            part.left -= amount
+            return part.verdict()
+        ahead = limit.ahead if amount < limit.ahead else 0
+        verdict = await self._ask(lambda: _take(self._amounts.limiter, limit, key, amount + ahead), closed=False)
+        if not ahead or not self._enabled:
+            return verdict
+        if verdict.refused is not None:
+            return await self._ask(lambda: _take(self._amounts.limiter, limit, key, amount), closed=False)
+        return self._parted((limit.name, key), _Part(ahead, time.monotonic() + AHEAD_S, verdict.usages))
+
+    def _parted(self, key: tuple[str, str], part: _Part) -> Verdict:
+        if len(self._parts) >= KEYS:
+            self._parts.clear()
+        self._parts[key] = part
+        return part.verdict()
 
     async def alive(self) -> bool:
         """Whether the store answers; memory always does."""

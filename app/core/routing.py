@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from app.core.direct import DirectRoute, unforeseen
+from app.core.direct import DirectRoute, foreseen, unforeseen
 
 _PARAMETERS = tuple(inspect.signature(APIRoute.__init__).parameters)[1:]  # without self
 _NOUN = 3  # "", "api", "v1", noun: where addresses begin to differ
@@ -36,6 +36,19 @@ class ShapedRouter(APIRouter):
         for route in routes:
             self.routes.append(route)
             self._shapes.setdefault(_shape(_placeheld(route.path)), []).append(route)
+
+    def direct(self, scope: Scope) -> DirectRoute | None:
+        """The operation that a request is for, if it is direct and its plan holds; `scope` then knows it."""
+        if scope["query_string"]:
+            return None
+        for route in self._candidates(scope["path"]):
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                if not isinstance(route, DirectRoute) or not foreseen(found):
+                    return None
+                scope.update(found)
+                return route
+        return None
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

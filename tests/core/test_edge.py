@@ -68,6 +68,7 @@ def application(gate: Gate, **settings: Any) -> FastAPI:
         gate=gate,
         templates={id(route): route.path for route in app.routes},  # type: ignore[attr-defined]
         prepared={"/health": lambda: Prepared(200, b"{}")},
+        direct=lambda _: None,
     )
     return app
 

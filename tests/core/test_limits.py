@@ -108,6 +108,26 @@ class TestAmounts:
         assert time.perf_counter() - begun < 0.5
 
 
+class TestSmallAmounts:
+    async def test_a_busy_sender_asks_the_store_once_for_many_and_is_held_all_the_same(
+        self, limits: Limits, request: object
+    ) -> None:
+        rows, asked = Limit(f"small {id(request)}", "40000/hour"), 0
+        take = limits._amounts.limiter.hit
+
+        def counted(*arguments: object, **options: object) -> bool:
+            nonlocal asked
+            asked += 1
+            return bool(take(*arguments, **options))
+
+        limits._amounts.limiter.hit = counted
+        remaining = [(await limits.amount(rows, "a", 1)).usages[0].remaining for _ in range(5)]
+        assert remaining == [39_999, 39_998, 39_997, 39_996, 39_995]
+        assert asked == 1
+        assert (await limits.amount(rows, "a", 39_990)).refused is None
+        assert [(await limits.amount(rows, "a", 1)).refused is None for _ in range(6)] == [True] * 5 + [False]
+
+
 class TestVeryHighLimits:
     async def test_hold_without_remembering_every_request(self, limits: Limits, request: object) -> None:
         high = Limit(f"high {id(request)}", "20000/hour")

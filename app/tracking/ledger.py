@@ -72,6 +72,11 @@ def merge(ledgers: Sequence[Ledger]) -> Ledger:
     return Ledger(cells, consolidate(key, np.concatenate([ledger.sparse.amount for ledger in filled])))
 
 
+def negative(ledger: Ledger) -> Ledger:
+    """What takes a ledger back."""
+    return Ledger(ledger.cells, Sparse(ledger.sparse.cell, ledger.sparse.code, -ledger.sparse.amount))
+
+
 def pack(ledger: Ledger) -> bytes:
     """Bytes for a delta's body."""
     sparse = ledger.sparse

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from app.core.clock import DAY, HOUR, FrozenClock
+from app.core.clock import DAY, HOUR, MINUTE, SECOND, FrozenClock
 from app.db.engine import Database
 from app.stats.sparse import Sparse, regroup
 from app.stats.tally import Tally
 from app.tracking.rollups.errors import UnknownSegment
+from app.tracking.rollups.moments import Moments
 from app.tracking.rollups.reading import Reading, Series
 from tests.support.models import make_model
 from tests.support.streams import TASKS, Stream, make_stream
@@ -57,6 +58,46 @@ class TestARandomStream:
                 assert_same(series, stream.expected(grain_s, series.as_of_us))
             if stream.random.random() < 0.3:
                 await stream.step()
+
+
+class TestTheSideOfAnHour:
+    """That is counted from raw rows."""
+
+    @pytest.mark.parametrize(
+        ("minute", "counted"),
+        [
+            pytest.param(5, "what came before", id="early in the hour"),
+            pytest.param(40, "what came after", id="late in a past hour"),
+            pytest.param(59, "what came after", id="just before the next hour"),
+        ],
+    )
+    async def test_is_the_shorter_one(self, database: Database, clock: FrozenClock, minute: int, counted: str) -> None:
+        stream = await make_stream(database, clock, "binary", seed=9)
+        begin = -(-clock.now_us() // HOUR) * HOUR
+        clock.advance(seconds=(begin - clock.now_us()) / 1_000_000 + 1)
+        for _ in range(12):
+            await stream.writer.predict(stream.predictions(clock.now_us()))
+            clock.advance(seconds=300)
+        us = begin + minute * MINUTE
+        moments, reading = Moments(database, clock), Reading(database, clock)
+        async with database.transaction(snapshot=True) as connection:
+            moment = await moments.at(connection, stream.facts, us)
+        amounts = moment.rest.sparse.amount
+        before = (us - begin - SECOND) // (5 * MINUTE) + 1  # they came a second after the full five minutes
+        rows = before if counted == "what came before" else 12 - before
+        assert len(np.unique(moment.rest.cells["known"])) == rows
+        assert (amounts > 0).all() if counted == "what came before" else (amounts < 0).all()
+        series = await reading.series(stream.facts, grain_s=3600, as_of_us=us, histograms=True)
+        assert_same(series, stream.expected(3600, us))
+
+    async def test_costs_nothing_just_after_a_burst(self, database: Database, clock: FrozenClock) -> None:
+        stream = await make_stream(database, clock, "binary", seed=9)
+        clock.advance(seconds=600)
+        await stream.writer.predict(stream.predictions(clock.now_us()))
+        clock.advance(seconds=1)
+        async with database.transaction(snapshot=True) as connection:
+            moment = await Moments(database, clock).at(connection, stream.facts, clock.now_us() - 1)
+        assert len(moment.rest) == 0
 
 
 class TestAQuestion:

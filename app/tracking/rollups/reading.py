@@ -1,26 +1,26 @@
 """Answers from the rollups: what is so now, what was known at a moment, all models at a glance.
 
 "Now" is the rollup plus the deltas that are not folded yet, read by one statement, hence in one snapshot: what was
-acknowledged before the question is in the answer. "As of T" is the triangle before T's hour, the unfolded deltas of
-that time and T's hour counted from raw rows; T is cut back to the horizon, so the answer never changes afterwards but
-by an import. Where retention dropped the raw rows of T's hour, the moment is the last one before that hour.
+acknowledged before the question is in the answer. "As of T" is the triangle's whole hours, the unfolded deltas of that
+time and what `moments` says of T's own hour, in one snapshot too; T is cut back to the horizon, so the answer never
+changes afterwards but by an import.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.clock import DAY, HOUR, MINUTE, Clock
+from app.core.clock import DAY, MINUTE, Clock
 from app.db.engine import Database
 from app.models.facts import ModelFacts
 from app.stats.codes import DELAY_BINS
 from app.stats.sparse import Sparse, core_only
 from app.stats.tally import Shape, Tally
 from app.tracking.ledger import Ledger, merge, unpack
-from app.tracking.repository import folding, raw, reads
+from app.tracking.repository import reads
 from app.tracking.repository.reads import Standing, Totals
 from app.tracking.rollups.errors import UnknownSegment
 from app.tracking.rollups.expansions import Expansions
@@ -36,11 +36,9 @@ from app.tracking.rollups.grains import (
     answer,
     minute_floor,
 )
-from app.tracking.rollups.horizon import Horizon
-from app.tracking.rollups.recount import count_blocks, count_labels
+from app.tracking.rollups.moments import Moments
 from app.tracking.rollups.slices import EVERY_COHORT, By, Slicing, counts_only, parts_of
 
-TAIL_SLICE_US = 10 * MINUTE  # raw rows of a tail are counted in slices, so that an hour of any size fits in memory
 OFF_LOOP_BYTES = 2_000_000  # decoding more than this takes over about 2 ms: it goes to a thread
 RECENT_DAYS = 7  # delays resolve the age of younger cohorts by hours, of older ones by days
 KNOWN_SEGMENTS = 100
@@ -80,7 +78,7 @@ class Reading:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._horizon = Horizon(database, clock)
+        self._moments = Moments(database, clock)
         self._expansions = Expansions()
         self._segments: dict[tuple[int, str], int] = {}
 
@@ -163,12 +161,12 @@ class Reading:
             Slicing(By.SEGMENT, tuple(segment_nos), version_no=version_no),
             Slicing(By.VERSION, tuple(version_nos), segment_no=await self._segment_no(facts, segment)),
         )
-        moment = None if as_of_us is None else await self._horizon.settle(as_of_us)
-        async with self._database.connection() as connection:
+        settled = None if as_of_us is None else await self._moments.settle(as_of_us)
+        async with self._database.transaction(snapshot=True) as connection:
             hour, tail, parts = None, Ledger.empty(), parts_of(span)
-            if moment is not None:
-                hour, moment = await self._kept(connection, facts.id, moment)
-                tail = await self._tail(connection, facts, hour, moment)
+            if settled is not None:
+                moment = await self._moments.at(connection, facts, settled)
+                hour, tail = moment.hour, moment.rest
             elif from_us is None and span.grain_s != MINUTES:
                 parts = [EVERY_COHORT]
             found = []
@@ -249,29 +247,16 @@ class Reading:
         return _together(rows, answer(ledger, contexts, cut), histograms), moment
 
     async def _as_of(self, facts: ModelFacts, cut: Cut, as_of_us: int, histograms: bool) -> tuple[Rows, int]:
-        moment = await self._horizon.settle(as_of_us)
-        async with self._database.connection() as connection:
-            hour, moment = await self._kept(connection, facts.id, moment)
-            standing = await reads.as_of(connection, facts.id, cut, hour, histograms=histograms)
-            ledger, tail = _unfolded(standing), await self._tail(connection, facts, hour, moment)
-            asked = np.concatenate([ledger.cells["context"], tail.cells["context"]])
+        settled = await self._moments.settle(as_of_us)
+        async with self._database.transaction(snapshot=True) as connection:
+            moment = await self._moments.at(connection, facts, settled)
+            standing = await reads.as_of(connection, facts.id, cut, moment.hour, histograms=histograms)
+            ledger, rest = _unfolded(standing), moment.rest
+            asked = np.concatenate([ledger.cells["context"], rest.cells["context"]])
             contexts = await self._expansions.of(connection, facts.id, asked)
         rows = await _decoded(standing)
-        before = answer(ledger, contexts, cut, known_below=hour * 60)
-        return _together(add_up([rows, before]), answer(tail, contexts, cut), histograms), moment
-
-    async def _kept(self, connection: object, model_no: int, moment: int) -> tuple[int, int]:
-        """The moment's hour (since the epoch), and the moment: the end of the hour before where raw rows are gone."""
-        hour = (moment + 1) // HOUR
-        gone = hour * HOUR < (await folding.mark(connection, model_no)).retained_from
-        return hour, hour * HOUR - 1 if gone else moment
-
-    async def _tail(self, connection: object, facts: ModelFacts, hour: int, moment: int) -> Ledger:
-        """What became known from an hour's begin to a moment in it."""
-        tail = Ledger.empty()
-        for start, end in _slices(hour * HOUR, moment):
-            tail = merge([tail, await self._recounted(connection, facts, start, end)])
-        return tail
+        hours = answer(ledger, contexts, cut, known_below=moment.hour * 60)
+        return _together(add_up([rows, hours]), answer(rest, contexts, cut), histograms), moment.us
 
     def _span(self, grain_s: int, from_us: int | None) -> Cut:
         """From a moment on. Sums of hours and of days are the same; minutes are there for two days."""
@@ -280,12 +265,6 @@ class Reading:
             return Cut(HOURS, low)
         floor = minute_floor(self._clock.now_us())
         return Cut(MINUTES, floor if low is None else max(low, floor))
-
-    async def _recounted(self, connection: object, facts: ModelFacts, start: int, end: int) -> Ledger:
-        """What became known in [start, end], counted from raw rows."""
-        blocks = await raw.blocks_known_between(connection, facts.id, start, end)
-        labels = await raw.labels_known_between(connection, facts.id, start, end)
-        return await asyncio.to_thread(_recount, facts.shape, blocks, labels, start, end)
 
     async def _fresh_totals(self, connection: object, found: Totals, low: int | None, high: int | None) -> list[Rows]:
         """Unfolded deltas as rows by (model, version)."""
@@ -339,11 +318,6 @@ def _together(folded: Rows, fresh: Rows, histograms: bool) -> Rows:
     return Rows(tuple(column[filled] for column in rows.keys), Sparse(cell, rows.sparse.code, rows.sparse.amount))
 
 
-def _recount(shape: Shape, blocks: Iterable[raw.StoredBlock], labels: raw.StoredLabels, start: int, end: int) -> Ledger:
-    counted = count_blocks(shape, blocks, lambda known_at: (known_at >= start) & (known_at <= end))
-    return merge([counted, count_labels(shape, labels)])
-
-
 def _shares(
     models: Sequence[ModelFacts], found: Totals, fresh: list[Rows], by_version: bool
 ) -> dict[tuple[int, int | None], Share]:
@@ -388,12 +362,6 @@ def _delays(parts: Sequence[Series]) -> Delays:
     ages = [moment - part.start_us - part.grain_s * 500_000 for part in parts]
     waiting = [part.tally.n - part.tally.labelled for part in parts]
     return Delays(histogram, np.maximum(np.concatenate(ages), 0), np.concatenate(waiting), moment)
-
-
-def _slices(start: int, end: int) -> Iterable[tuple[int, int]]:
-    """[start, end] in slices, both ends included; none where end is before start."""
-    for low in range(start, end + 1, TAIL_SLICE_US):
-        yield low, min(low + TAIL_SLICE_US - 1, end)
 
 
 def _ceil(us: int | None, unit: int) -> int | None:

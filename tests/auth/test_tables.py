@@ -5,9 +5,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.db.tables.auth import ApiKey, LogIn, RefreshToken, User
+from app.db.tables.audit import AuditLinkTable, AuditTable
+from app.db.tables.auth import ApiKey, LogIn, RefreshToken, SigningKey, User
+from app.db.tables.idempotency import IdempotencyTable
 
-OURS = {table.__tablename__ for table in (User, LogIn, RefreshToken, ApiKey)}
+TABLES = (User, LogIn, RefreshToken, ApiKey, SigningKey, AuditTable, AuditLinkTable, IdempotencyTable)
+OURS = {table.__tablename__ for table in TABLES}
 
 
 class TestTables:

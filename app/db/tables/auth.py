@@ -63,3 +63,15 @@ class ApiKey(Table):
     created_at: Mapped[datetime] = mapped_column(_Moment)
     expires_at: Mapped[datetime | None] = mapped_column(_Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(_Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(_Moment)  # within a minute, see `auth.usage`
+
+
+class SigningKey(Table):
+    """A key that signs access tokens or did, by its public name: from `retired_at` its time runs out."""
+
+    __tablename__ = "signing_key"
+
+    kid: Mapped[str] = mapped_column(Text, primary_key=True)
+    algorithm: Mapped[str] = mapped_column(Text)
+    first_seen_at: Mapped[datetime] = mapped_column(_Moment)
+    retired_at: Mapped[datetime | None] = mapped_column(_Moment)

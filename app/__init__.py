@@ -10,6 +10,7 @@ The floors of the house, top to bottom; imports go down only (`./dev check` hold
     lifecycle                            setup, status, update: a model as a whole
     tracking                             predictions and labels in, joined, rolled up: the hot path
     models                               the registry: models, versions, aliases, states
+    audit                                what was done by whom, and the chain over it
     auth                                 users, tokens, API keys, the one table role -> scopes
     db                                   engine, sessions, embedded server
     core | stats                         settings, errors, http | pure statistics

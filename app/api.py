@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from app.analytics import endpoints as analytics
+from app.audit import endpoints as audit
 from app.auth import endpoints as auth
 from app.lifecycle import endpoints as lifecycle
 from app.models import endpoints as models
@@ -12,5 +13,5 @@ from app.tracking import endpoints as tracking
 PREFIX = "/api/v1"
 
 router = APIRouter(prefix=PREFIX)
-for slice_ in (system, auth, models, tracking, lifecycle, analytics):
+for slice_ in (system, auth, audit, models, tracking, lifecycle, analytics):
     router.include_router(slice_.router)

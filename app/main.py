@@ -14,14 +14,17 @@ from app.analytics.boards import Boards
 from app.analytics.curves import Curves
 from app.analytics.feed import Feed
 from app.analytics.service import Analytics
+from app.audit.chain import SealingKeys
+from app.audit.service import AuditChain, AuditLog
 from app.auth.authenticate import Authenticator
 from app.auth.guards import demand_guards
 from app.auth.keys import ApiKeys
 from app.auth.limits import PrincipalLimits
 from app.auth.passwords import Passwords
-from app.auth.secret import derived, signing_secret
+from app.auth.secret import derived, secrets_of, signing_secret
 from app.auth.service import LogIns
 from app.auth.tokens import Tokens
+from app.auth.usage import KeyUsage
 from app.auth.users import Users
 from app.core import logs
 from app.core.clock import Clock, SystemClock
@@ -101,10 +104,17 @@ def services(settings: Settings, database: Database, clock: Clock) -> dict[type,
         *((folder, *_keepers(database, clock, catalogue)) if settings.tracking.fold else ()),
         reading,
         LifecycleService(database, clock, catalogue, reading),
+        AuditLog(database),
+        AuditChain(database, clock, _sealing_keys(settings)),
         analytics,
         Boards(analytics, reading, curves, clock),
         Feed(database, catalogue),
     )
+
+
+def _sealing_keys(settings: Settings) -> SealingKeys:
+    current, *earlier = (derived(secret, "audit seals") for secret in secrets_of(settings))
+    return SealingKeys(current, earlier)
 
 
 def _keepers(database: Database, clock: Clock, catalogue: Catalogue) -> tuple[Any, ...]:
@@ -130,12 +140,14 @@ def _identity(settings: Settings, database: Database, clock: Clock) -> tuple[Any
     )
     limits = Limits(enabled=settings.limits.enabled, redis_url=None if url is None else url.get_secret_value())
     passwords = Passwords()
-    authenticator = Authenticator(database, tokens, clock)
+    usage = KeyUsage(database, clock)
+    authenticator = Authenticator(database, tokens, usage, clock)
     successor_key = derived(secret, "refresh tokens")
     return (
         limits,
         PrincipalLimits(limits, settings.limits),
         authenticator,
+        usage,
         LogIns(database, tokens, passwords, authenticator, clock, successor_key=successor_key),
         Users(database, passwords, authenticator, clock),
         ApiKeys(database, authenticator, clock),

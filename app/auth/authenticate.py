@@ -10,6 +10,7 @@ from app.auth.errors import Unauthenticated
 from app.auth.principal import Principal
 from app.auth.scopes import KEY_SCOPES, SCOPES_OF
 from app.auth.tokens import Claims, Tokens
+from app.auth.usage import KeyUsage
 from app.core.cache import Remembered
 from app.core.clock import SECOND, Clock, from_datetime, to_datetime
 from app.db.engine import Database
@@ -22,9 +23,10 @@ KEY_FORM = re.compile(r"aqt_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
 class Authenticator:
     """Knows callers by access token or API key. Anything else is `Unauthenticated`."""
 
-    def __init__(self, database: Database, tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, database: Database, tokens: Tokens, usage: KeyUsage, clock: Clock) -> None:
         self._database = database
         self._tokens = tokens
+        self._usage = usage
         self._clock = clock
         self._known: Remembered[str, Principal] = Remembered(REMEMBERED)
 
@@ -66,6 +68,7 @@ class Authenticator:
         digest = hashlib.sha256(secret.encode()).digest()
         if key is None or not hmac.compare_digest(key.digest, digest):
             raise Unauthenticated("the API key is not valid")
+        self._usage.note(key.id)
         principal = Principal(
             subject=f"key:{key.id}",
             kind="key",

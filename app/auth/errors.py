@@ -61,6 +61,15 @@ class ApiKeyNotFound(Problem):
     status = 404
 
 
+class GuessablePassword(Problem):
+    """The password is easily guessed.
+
+    It is a common one, or little more than a common one. Several random words are hard to guess and easy to keep.
+    """
+
+    status = 422
+
+
 class EmailTaken(Problem):
     """Another user has this e-mail address."""
 

@@ -13,7 +13,7 @@ from app.auth.errors import ApiKeyNotFound
 from app.auth.principal import Principal
 from app.core.clock import Clock, to_datetime
 from app.core.errors import InvalidRequest, Place
-from app.db import paging
+from app.db import audit, paging
 from app.db.engine import Database
 from app.db.tables.auth import ApiKey
 
@@ -61,6 +61,7 @@ class ApiKeys:
         )
         async with self._database.write() as session:
             session.add(key)
+            await audit.record(session, now, "api-key.create", f"key:{key.id}", after=_seen(key), name=name)
         return NewKey(key, f"aqt_{identity}_{secret}")
 
     async def list(self, cursor: str | None, limit: int) -> paging.Page[ApiKey]:
@@ -69,8 +70,21 @@ class ApiKeys:
         return paging.cut(rows, limit, lambda key: key.id)
 
     async def revoke(self, key_id: str) -> None:
+        now = to_datetime(self._clock.now_us())
         async with self._database.write() as session:
-            found = await repository.revoke_api_key(session, key_id, to_datetime(self._clock.now_us()))
-        if not found:
-            raise ApiKeyNotFound(f"no active API key has the id {key_id}")
+            key = await repository.revoke_api_key(session, key_id, now)
+            if key is None:
+                raise ApiKeyNotFound(f"no active API key has the id {key_id}")
+            before = {**_seen(key), "revoked": False}
+            await audit.record(session, now, "api-key.revoke", f"key:{key_id}", before=before, after=_seen(key))
         self._authenticator.forget()
+
+
+def _seen(key: ApiKey) -> dict[str, object]:
+    return {
+        "name": key.name,
+        "scopes": key.scopes,
+        "models": key.models,
+        "expires_at": key.expires_at,
+        "revoked": key.revoked_at is not None,
+    }

@@ -1,4 +1,4 @@
-"""Passwords: argon2id, off the event loop, two at a time."""
+"""Passwords: argon2id, off the event loop, two at a time; new ones that are easily guessed are refused."""
 
 import asyncio
 import secrets
@@ -6,10 +6,16 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn import zxcvbn
+
+from app.auth.errors import GuessablePassword
+from app.core.errors import Place
 
 MIN_LENGTH = 12
 MAX_LENGTH = 128
 _AT_ONCE = 2  # each takes 19 MiB and about 27 ms of a core; more at once would starve everything else
+_MIN_GUESSES = 1e6  # what five tries a minute would reach within a few months
+_ESTIMATED = 72  # characters that the estimate looks at; it costs more than in proportion to them
 
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's argon2id setting
@@ -28,9 +34,17 @@ class Passwords:
         self._room = asyncio.Semaphore(_AT_ONCE)
         _dummy()  # now, so that the first unknown account costs no more than the second
 
-    async def hash(self, password: str) -> str:
+    async def hash_new(self, password: str, *known: str) -> str:
+        """`known`: what an attacker would try first, as the address. Raises `GuessablePassword`."""
         async with self._room:
-            return await asyncio.to_thread(_HASHER.hash, password.encode("utf-8", "surrogatepass"))
+            return await asyncio.to_thread(self._hash, password, known)
+
+    def _hash(self, password: str, known: tuple[str, ...]) -> str:
+        estimate = zxcvbn(password[:_ESTIMATED], user_inputs=["assay", *known])
+        if estimate["guesses"] < _MIN_GUESSES:
+            message = "is among the passwords that are tried first; several random words make a better one"
+            raise GuessablePassword(f"the password {message}", places=[Place("/password", "guessable", message)])
+        return _HASHER.hash(password.encode("utf-8", "surrogatepass"))
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """`stored` None: there is no such account; the same work is done and the answer is no."""

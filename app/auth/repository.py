@@ -1,11 +1,11 @@
 """All SQL of users, log-ins and API keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -123,15 +123,19 @@ async def api_keys(session: ReadSession, after: str, limit: int) -> Sequence[Api
     return found.all()
 
 
-async def revoke_api_key(session: Session, key_id: str, now: datetime) -> bool:
-    """Whether there was one to revoke."""
+async def revoke_api_key(session: Session, key_id: str, now: datetime) -> ApiKey | None:
+    """None where there is none to revoke."""
     statement = (
-        update(ApiKey)
-        .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-        .values(revoked_at=now)
-        .returning(ApiKey.id)
+        update(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)).values(revoked_at=now).returning(ApiKey)
     )
-    return (await session.scalar(statement)) is not None
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def note_use(session: Session, uses: Mapping[str, datetime]) -> None:
+    """When keys were last seen; an earlier moment never takes the place of a later one."""
+    for key_id in sorted(uses):  # in one order, so that two processes never wait for each other
+        seen = func.greatest(ApiKey.last_used_at, uses[key_id])
+        await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=seen))
 
 
 async def drop_ended_log_ins(session: Session, user_id: int, now: datetime) -> None:

@@ -148,6 +148,9 @@ class ApiKeyAnswer(Answer):
     created_at: datetime = Field(examples=["2026-01-01T00:00:00Z"])
     expires_at: datetime | None = Field(examples=[None])
     revoked_at: datetime | None = Field(examples=[None])
+    last_used_at: datetime | None = Field(
+        examples=["2026-01-02T08:30:00Z"], description="to within a minute; null: not yet"
+    )
 
     @classmethod
     def of(cls, key: ApiKey) -> "ApiKeyAnswer":

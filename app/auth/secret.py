@@ -18,6 +18,12 @@ def signing_secret(settings: Settings) -> bytes:
     return _kept(settings.data_dir / "secrets")
 
 
+def secrets_of(settings: Settings) -> tuple[bytes, ...]:
+    """The secret that signs now, then the retired ones."""
+    retired = (secret.get_secret_value().encode() for secret in settings.auth.retired_secrets)
+    return signing_secret(settings), *retired
+
+
 def derived(secret: bytes, purpose: str) -> bytes:
     """A key of its own for each purpose, so that no two uses of the secret can be played against each other."""
     return hmac.digest(secret, b"assay " + purpose.encode(), sha256)

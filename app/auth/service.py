@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID, uuid4
 
@@ -25,6 +25,7 @@ from app.auth.tokens import Tokens
 from app.auth.users import normalised
 from app.core import telemetry
 from app.core.clock import Clock, to_datetime
+from app.db import audit
 from app.db.engine import Database, Session
 from app.db.tables.auth import LogIn, RefreshToken, User
 
@@ -76,16 +77,17 @@ class LogIns:
         async with self._database.read() as session:
             user = await repository.user_by_email(session, normalised(email))
         fits = await self._passwords.verify(None if user is None else user.password_hash, password)
+        now = to_datetime(self._clock.now_us())
         if not fits or user is None or user.disabled_at is not None:
-            telemetry.AUTHENTICATIONS.labels("password", "refused").inc()
+            await self._refused(now, email, user)
             raise InvalidCredentials("the account or the password is wrong")
         refresh = PREFIX + secrets.token_urlsafe(32)
-        now = to_datetime(self._clock.now_us())
         log_in = LogIn(id=uuid4(), user_id=user.id, created_at=now, ends_at=now + ABSOLUTE)
         async with self._database.write() as session:
             await repository.drop_ended_log_ins(session, user.id, now)
             await repository.add_log_in(session, log_in)
             session.add(RefreshToken(digest=_digest(refresh), log_in_id=log_in.id, expires_at=now + IDLE))
+            await audit.record(session, now, "log-in.begin", f"log-in:{log_in.id}", actor=f"user:{user.id}")
         telemetry.AUTHENTICATIONS.labels("password", "accepted").inc()
         return self._grant(log_in, user, refresh)
 
@@ -105,9 +107,22 @@ class LogIns:
         """Ends the log-in that the principal's token came from: its refresh tokens, and all its access tokens."""
         if principal.session_id is None:
             return
+        now = to_datetime(self._clock.now_us())
         async with self._database.write() as session:
-            await repository.revoke_log_in(session, UUID(principal.session_id), to_datetime(self._clock.now_us()))
+            await repository.revoke_log_in(session, UUID(principal.session_id), now)
+            await audit.record(session, now, "log-in.end", f"log-in:{principal.session_id}")
         self._authenticator.forget()
+
+    async def _refused(self, now: datetime, email: str, user: User | None) -> None:
+        """A row of the audit, also for an account that there is not: both cost the same, and guessing is seen.
+
+        What was typed may be a password in the wrong field, so it stands there by a keyed hash.
+        """
+        typed = hmac.digest(self._successor_key, b"account " + _digest(normalised(email)), hashlib.sha256)
+        thing = f"account:{typed.hex()[:32]}" if user is None else f"user:{user.id}"
+        async with self._database.write() as session:
+            await audit.record(session, now, "log-in.begin", thing, outcome="refused", actor=audit.ANYBODY)
+        telemetry.AUTHENTICATIONS.labels("password", "refused").inc()
 
     async def _rotate(self, session: Session, token: str, client: bytes) -> Grant | _Outcome:
         now = to_datetime(self._clock.now_us())
@@ -121,6 +136,7 @@ class LogIns:
         successor = self._successor(token)
         expires = min(now + IDLE, log_in.ends_at)
         session.add(RefreshToken(digest=_digest(successor), log_in_id=log_in.id, expires_at=expires))
+        await audit.record(session, now, "log-in.refresh", f"log-in:{log_in.id}", actor=f"user:{user.id}")
         return self._grant(log_in, user, successor)
 
     async def _again(self, session: Session, token: str, client: bytes) -> Grant | _Outcome:
@@ -136,9 +152,13 @@ class LogIns:
         following = await repository.refresh_token(session, _digest(successor))
         prompt = known.used_at is not None and now - known.used_at <= GRACE
         same_client = known.used_by is not None and hmac.compare_digest(known.used_by, client)
+        thing = f"log-in:{known.log_in_id}"
         if prompt and same_client and following is not None and following.used_at is None:
+            owner = f"user:{found[1].id}"
+            await audit.record(session, now, "log-in.refresh", thing, outcome="unchanged", actor=owner)
             return self._grant(*found, successor)
         await repository.revoke_log_in(session, known.log_in_id, now)
+        await audit.record(session, now, "log-in.refresh", thing, outcome="refused", reason="reused")
         return _Outcome.REUSED
 
     def _successor(self, token: str) -> str:

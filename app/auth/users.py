@@ -7,7 +7,7 @@ from app.auth.passwords import Passwords
 from app.auth.scopes import Role
 from app.core.clock import Clock, to_datetime
 from app.core.settings import Settings
-from app.db import paging
+from app.db import audit, paging
 from app.db.engine import Database, Session
 from app.db.tables.auth import User
 
@@ -37,6 +37,13 @@ class Users:
         password = settings.admin_password.get_secret_value()
         return await self._add(settings.admin_email, password, Role.ADMIN) is not None
 
+    async def by_email(self, email: str) -> User:
+        async with self._database.read() as session:
+            user = await repository.user_by_email(session, normalised(email))
+        if user is None:
+            raise UserNotFound(f"no user has the address {email}")
+        return user
+
     async def list(self, cursor: str | None, limit: int) -> paging.Page[User]:
         async with self._database.read() as session:
             rows = await repository.users(session, paging.number_after(cursor), limit + 1)
@@ -46,16 +53,18 @@ class Users:
         self, user_id: int, *, role: Role | None = None, disabled: bool | None = None, password: str | None = None
     ) -> User:
         """What is None stays. A new password and being disabled end all log-ins."""
-        hashed = None if password is None else await self._passwords.hash(password)
+        hashed = None if password is None else await self._passwords.hash_new(password)
         async with self._database.write() as session:
             admins = await repository.lock_active_admins(session)
             user = await repository.user_by_id(session, user_id, lock=True)
             if user is None:
                 raise UserNotFound(f"no user has the number {user_id}")
             was_admin = user.role == Role.ADMIN and user.disabled_at is None
+            before = seen(user)
             await self._apply(session, user, role=role, disabled=disabled, password_hash=hashed)
             if was_admin and admins == 1 and (user.role != Role.ADMIN or user.disabled_at is not None):
                 raise LastAdmin("somebody must be able to manage users")
+            await self._record_change(session, user, before, password=password is not None)
         self._authenticator.forget()
         return user
 
@@ -74,16 +83,39 @@ class Users:
         if password_hash is not None or disabled:
             await repository.revoke_log_ins_of(session, user.id, now)
 
+    async def _record_change(self, session: Session, user: User, before: audit.Document, *, password: bool) -> None:
+        after = seen(user)
+        await audit.record(
+            session,
+            to_datetime(self._clock.now_us()),
+            "user.change",
+            f"user:{user.id}",
+            outcome="unchanged" if after == before else "done",
+            before=before,
+            after=after,
+            role=user.role,
+            disabled=user.disabled_at is not None,
+            password=password,
+        )
+
     async def _add(self, email: str, password: str, role: Role) -> User | None:
-        hashed = await self._passwords.hash(password)
+        hashed = await self._passwords.hash_new(password, email)
+        now = to_datetime(self._clock.now_us())
         async with self._database.write() as session:
-            return await repository.add_user(
-                session,
-                email=normalised(email),
-                password_hash=hashed,
-                role=role,
-                now=to_datetime(self._clock.now_us()),
-            )
+            user = await repository.add_user(session, email=normalised(email), password_hash=hashed, role=role, now=now)
+            if user is not None:
+                await audit.record(session, now, "user.create", f"user:{user.id}", after=seen(user), role=role)
+        return user
+
+
+def seen(user: User) -> dict[str, object]:
+    """What the audit tells one state of a user from another by; the version grows with every new password."""
+    return {
+        "email": user.email,
+        "role": user.role,
+        "disabled": user.disabled_at is not None,
+        "token_version": user.token_version,
+    }
 
 
 def normalised(email: str) -> str:

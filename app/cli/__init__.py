@@ -27,7 +27,8 @@ COMMANDS: Mapping[str, Entry] = {
     "demo": Entry("app.cli.demo.command", "Replay a year of flights through a running server."),
     "import": Entry("app.cli.importing.command", "Bring in predictions and labels from files."),
     "api-key": Entry("app.cli.keys", "Make, list and revoke keys for machines."),
-    "user": Entry("app.cli.users", "Make users."),
+    "user": Entry("app.cli.users", "Make, list and change users."),
+    "audit": Entry("app.cli.audits", "See whether anybody changed what the audit says."),
     "check": Entry("app.cli.check", "Compare the statistics with the raw rows, and mend them."),
     "settings": Entry("app.cli.settings", "Print every setting with its default and meaning."),
 }

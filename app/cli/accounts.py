@@ -1,11 +1,14 @@
-"""Users and API keys, straight on the database: for whoever may read its address, no token is needed."""
+"""Users, API keys and the audit, straight on the database: for whoever may read its address, no token is needed."""
 
 import asyncio
+import getpass
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from app.audit.service import AuditChain
 from app.auth.keys import ApiKeys
 from app.auth.users import Users
 from app.cli.console import fail
@@ -14,6 +17,7 @@ from app.cli.schema import upgrade
 from app.cli.stopping import in_order
 from app.core.clock import SystemClock
 from app.core.errors import Unavailable
+from app.core.exchange import acting
 from app.core.settings import Settings
 from app.db.embedded import EmbeddedServerError
 from app.db.engine import Database
@@ -26,6 +30,7 @@ Result = TypeVar("Result")
 class Accounts:
     users: Users
     keys: ApiKeys
+    audit: AuditChain
 
 
 @asynccontextmanager
@@ -35,7 +40,7 @@ async def accounts(settings: Settings) -> AsyncIterator[Accounts]:
     await database.open()
     try:
         offered = services(settings, database, SystemClock())
-        yield Accounts(offered[Users], offered[ApiKeys])
+        yield Accounts(offered[Users], offered[ApiKeys], offered[AuditChain])
     finally:
         await database.close()
 
@@ -47,11 +52,12 @@ async def anybody(settings: Settings) -> bool:
 
 
 def on_accounts(settings: Settings, work: Callable[[Accounts], Awaitable[Result]]) -> Result:
-    """As `on_database`."""
+    """As `on_database`; the audit names who gave the command."""
 
     async def doing(here: Settings) -> Result:
         async with accounts(here) as services_here:
-            return await work(services_here)
+            with acting(f"command:{_operator()}"):
+                return await work(services_here)
 
     return on_database(settings, doing)
 
@@ -68,3 +74,11 @@ def on_database(settings: Settings, work: Callable[[Settings], Coroutine[Any, An
             return asyncio.run(work(here))
     except (NoDatabase, EmbeddedServerError, Unavailable) as problem:
         fail(str(problem))
+
+
+def _operator() -> str:
+    """The system's user; by number where it has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -1,27 +1,28 @@
 """`assay user`: the people who log in."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
-from app.auth.errors import EmailTaken
+from app.auth.errors import EmailTaken, GuessablePassword, LastAdmin, UserNotFound
 from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.scopes import Role
 from app.cli.accounts import Accounts, on_accounts
-from app.cli.console import fail, note, subcommands
+from app.cli.console import fail, note, results, subcommands
 from app.cli.environment import load
+from app.db.paging import MAX_LIMIT
+from app.db.tables.auth import User
 
 commands = subcommands("Users. Works on the database itself, so it needs its address and no log-in.")
 
-
-@commands.callback()
-def group() -> None:
-    """Keeps `create` a subcommand while it is the only one."""
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="what they log in with")]
 
 
 @commands.command(epilog="Example: assay user create ada@example.com --role data_scientist")
 def create(
-    email: Annotated[str, typer.Argument(help="what they log in with")],
+    email: Email,
     role: Annotated[Role, typer.Option(help="what they may do")] = Role.VIEWER,
     password: Annotated[
         str,
@@ -45,6 +46,53 @@ def create(
 
     try:
         on_accounts(load(), work)
+    except GuessablePassword as problem:
+        fail(problem.detail, status=2)
     except EmailTaken as problem:
         fail(problem.detail)
     note(f"{email} may log in as {role}")
+
+
+@commands.command("list", epilog="Example: assay user list")
+def list_users() -> None:
+    """List all users."""
+
+    async def work(here: Accounts) -> list[User]:
+        found: list[User] = []
+        cursor = None
+        while True:
+            page = await here.users.list(cursor, MAX_LIMIT)
+            found += page.rows
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    table = Table("number", "e-mail", "role", "made", "disabled", box=None)
+    for user in on_accounts(load(), work):
+        disabled = "–" if user.disabled_at is None else f"{user.disabled_at:%Y-%m-%d %H:%M}"
+        table.add_row(str(user.id), user.email, user.role, f"{user.created_at:%Y-%m-%d %H:%M}", disabled)
+    results.print(table)
+
+
+@commands.command(epilog="Examples: assay user disable ada@example.com · assay user disable ada@example.com --undo")
+def disable(email: Email, undo: Annotated[bool, typer.Option("--undo", help="let them in again")] = False) -> None:
+    """Keep a user out: all log-ins end, running servers notice within seconds."""
+    _change(email, lambda here, user: here.users.change(user, disabled=not undo))
+    note(f"{email} may {'log in again' if undo else 'not log in any more'}")
+
+
+@commands.command(epilog="Example: assay user role ada@example.com team_lead")
+def role(email: Email, role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"one of {', '.join(Role)}")]) -> None:
+    """Give a user another role; access tokens signed before end."""
+    _change(email, lambda here, user: here.users.change(user, role=role))
+    note(f"{email} is {role}")
+
+
+def _change(email: str, change: Callable[[Accounts, int], Awaitable[User]]) -> None:
+    async def work(here: Accounts) -> None:
+        await change(here, (await here.users.by_email(email)).id)
+
+    try:
+        on_accounts(load(), work)
+    except (UserNotFound, LastAdmin) as problem:
+        fail(problem.detail)

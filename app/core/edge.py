@@ -23,7 +23,7 @@ from app.core import logs, telemetry
 from app.core.bodies import CountedBody
 from app.core.direct import DirectRoute
 from app.core.errors import InvalidRequest, Place, Problem, Unavailable
-from app.core.exchange import KEY, Exchange
+from app.core.exchange import KEY, Exchange, enter
 from app.core.http import MEDIA_TYPE, InternalError, UntrustedHost, document, headers_of
 from app.core.proxies import Proxies
 from app.core.settings import HttpSettings
@@ -161,6 +161,7 @@ class Edge:
             return
         if b"content-length" in headers or b"transfer-encoding" in headers:
             receive = CountedBody(receive, scope[KEY], headers, timeout_s=self._settings.body_timeout_s)
+        enter(scope[KEY])
         route = self._direct(scope)
         await (self._app if route is None else route.answer)(scope, receive, answer)
 

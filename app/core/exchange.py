@@ -1,5 +1,12 @@
-"""One request and its answer, as the edge, the guards and the log see it; travels in the ASGI scope."""
+"""One request and its answer, as the edge, the guards and the log see it; travels in the ASGI scope.
 
+The audit, which is written deep inside a use case, finds the request that it is done for as `current()`.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from starlette.types import Scope
@@ -27,3 +34,26 @@ class Exchange:
 def exchange_of(scope: Scope) -> Exchange:
     exchange: Exchange = scope[KEY]
     return exchange
+
+
+_CURRENT: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+
+
+def enter(exchange: Exchange) -> None:
+    """From here on this task works for `exchange`; the server gives every request a task of its own."""
+    _CURRENT.set(exchange)
+
+
+def current() -> Exchange | None:
+    """The request under way; None where the process acts by itself."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def acting(actor: str) -> Iterator[None]:
+    """Inside, what is done is done by `actor`, without a request: a command, a job."""
+    token = _CURRENT.set(Exchange(secrets.token_hex(12), client="", body_limit=0, batch_limit=0, principal=actor))
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

@@ -10,6 +10,7 @@ from app.core.errors import InvalidRequest, Place
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 MAX_DIGITS = 9  # every such number fits the database's int4
+MAX_LONG_DIGITS = 18  # and every such an int8
 
 Row = TypeVar("Row")
 
@@ -41,12 +42,12 @@ def cursor_at(key: str) -> str:
     return base64.urlsafe_b64encode(key.encode()).rstrip(b"=").decode()
 
 
-def number_after(cursor: str | None) -> int:
+def number_after(cursor: str | None, *, digits: int = MAX_DIGITS) -> int:
     """As `after`, for lists ordered by a positive number; 0 where there is no cursor."""
     key = after(cursor)
     if key is None:
         return 0
-    if not key.isascii() or not key.isdigit() or len(key) > MAX_DIGITS:
+    if not key.isascii() or not key.isdigit() or len(key) > digits:
         raise unknown_cursor()
     return int(key)
 

@@ -58,7 +58,11 @@ class LifecycleService:
             if not matches(if_match, change.model.lifecycle_revision):
                 raise StaleRevision("the lifecycle changed meanwhile", current=etag(change.model.lifecycle_revision))
             row = change.version(request.version or change.leading())
+            origin = row.state
             await change.move(row, request.target_state, reason=request.reason)
+            await change.record(
+                "version.move", version=row.version, origin=origin, target=row.state, reason=request.reason
+            )
         self._catalogue.forget(model_id)
         return await self.status(model_id)
 

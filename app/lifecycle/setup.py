@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from app.auth.principal import Principal
+from app.db import audit
 from app.db.engine import Session
 from app.db.tables.models import ModelTable, SetupTable, VersionTable
 from app.lifecycle.answers import SetupAnswer
@@ -35,11 +36,22 @@ async def set_up(
     change = await Change.of(session, info.model_id, principal=principal, at=at)
     row = change.versions.get(info.version)
     setup = None if row is None else await repository.setup(row.id)
+    before = None if setup is None else _seen(setup)
     outcome: Outcome = "created"
     if row is None or setup is None:
         row, setup = await _first(change, row, request, at)
     else:
         outcome = await _again(change, row, setup, request, at)
+    await audit.record(
+        session,
+        at,
+        "model.set-up",
+        f"model:{info.model_id}",
+        outcome="unchanged" if outcome == "unchanged" else "done",
+        before=before,
+        after=_seen(setup),
+        version=row.version,
+    )
     return await _answer(change, row, setup, outcome), change.model.lifecycle_revision
 
 
@@ -107,6 +119,15 @@ async def _answer(change: Change, row: VersionTable, setup: SetupTable, outcome:
         created_at=setup.created_at,
         updated_at=setup.updated_at,
     )
+
+
+def _seen(setup: SetupTable) -> dict[str, Any]:
+    """What the audit tells one setup from another by."""
+    return {
+        "model_info": setup.model_info,
+        "dataset_config": setup.dataset_config,
+        "monitoring_config": setup.monitoring_config,
+    }
 
 
 def _document(config: MonitoringConfig) -> dict[str, Any]:

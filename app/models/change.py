@@ -6,6 +6,7 @@ from datetime import datetime
 from app.auth.errors import Forbidden
 from app.auth.principal import Principal
 from app.core.errors import Place
+from app.db import audit
 from app.db.engine import Session
 from app.db.tables.models import ModelTable, VersionTable
 from app.models import moves
@@ -23,6 +24,7 @@ class Change:
 
     def __init__(
         self,
+        session: Session,
         repository: ModelRepository,
         model: ModelTable,
         versions: Sequence[VersionTable],
@@ -31,12 +33,14 @@ class Change:
         principal: Principal,
         at: datetime,
     ) -> None:
+        self._session = session
         self.repository = repository
         self.model = model
         self.versions = {row.version: row for row in versions}
         self.aliases = aliases
         self._principal = principal
         self._at = at
+        self._before = self.seen()
 
     @classmethod
     async def of(
@@ -52,7 +56,29 @@ class Change:
                 f"{model_id} is archived; nothing of it changes any more, and its id stays taken", model_id=model_id
             )
         versions, aliases = await repository.versions([model.id]), await repository.aliases([model.id])
-        return cls(repository, model, versions[model.id], aliases[model.id], principal=principal, at=at)
+        return cls(session, repository, model, versions[model.id], aliases[model.id], principal=principal, at=at)
+
+    def seen(self) -> dict[str, object]:
+        """What the audit tells one state of the model from another by."""
+        return {
+            "versions": {row.version: row.state for row in self.versions.values()},
+            "aliases": dict(self.aliases),
+            "archived": self.model.archived_at is not None,
+        }
+
+    async def record(self, action: str, **details: str | None) -> None:
+        """The row of the audit, once, when all is done."""
+        after = self.seen()
+        await audit.record(
+            self._session,
+            self._at,
+            action,
+            f"model:{self.model.model_id}",
+            outcome="unchanged" if after == self._before else "done",
+            before=self._before,
+            after=after,
+            **details,
+        )
 
     def version(self, label: str) -> VersionTable:
         if label not in self.versions:

@@ -53,6 +53,7 @@ class ModelService:
             now = to_datetime(self._clock.now_us())
             change = await Change.of(session, model_id, principal=principal, at=now, archived=True)
             await change.archive()
+            await change.record("model.archive")
         self._catalogue.forget(model_id)
         return views.model_answer(change.model, list(change.versions.values()), change.aliases)
 
@@ -87,6 +88,7 @@ class ModelService:
                 row = await change.register(**request.model_dump())
             elif places := views.differences(row, **request.model_dump(exclude={"version"})):
                 raise VersionConflict(f"version {row.version} exists with other content", places=places)
+            await change.record("version.register", version=row.version)
         self._catalogue.forget(model_id)
         return views.version_answer(row, change.aliases, archived=False), created
 
@@ -94,12 +96,14 @@ class ModelService:
         async with self._database.write() as session:
             change = await Change.of(session, model_id, principal=principal, at=to_datetime(self._clock.now_us()))
             await change.point(alias, version)
+            await change.record("alias.point", alias=alias, version=version)
         return self._aliases(change)
 
     async def unpoint(self, model_id: str, alias: str, *, principal: Principal) -> AliasAnswer:
         async with self._database.write() as session:
             change = await Change.of(session, model_id, principal=principal, at=to_datetime(self._clock.now_us()))
             await change.unpoint(alias)
+            await change.record("alias.remove", alias=alias)
         return self._aliases(change)
 
     async def monitors(self, model_id: str, *, cursor: str | None, limit: int) -> MonitorsAnswer:

@@ -11,9 +11,10 @@ from app.auth.errors import Forbidden
 from app.auth.limits import PrincipalLimits
 from app.auth.principal import Principal
 from app.core import telemetry
-from app.core.clock import Clock
+from app.core.clock import Clock, to_datetime
 from app.core.exchange import Exchange
 from app.core.settings import TrackingSettings
+from app.db import audit
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
 from app.models.errors import ModelArchived
@@ -142,7 +143,7 @@ class TrackingService:
         )  # fmt: skip
         imports = batch.known_at is not None
         if imports:
-            _may_import(principal)
+            await self._announce_import(principal, facts, len(batch))
         if principal is not None:
             await self._limits.rows(principal, len(batch), exchange)
         facts, checked = await intake.admit(batch, facts, self._catalogue, now_us=now_us)
@@ -168,6 +169,14 @@ class TrackingService:
         await self._small.resolve(facts, checked)
         return await self._predictions.submit(facts, checked)
 
+    async def _announce_import(self, principal: Principal | None, facts: ModelFacts, rows: int) -> None:
+        """It changes past answers, so it needs a right of its own, and the audit has it before its rows are here."""
+        if principal is not None and not principal.may(IMPORT_SCOPE):
+            raise Forbidden(f"an import needs the scope {IMPORT_SCOPE}", scope=IMPORT_SCOPE)
+        async with self._database.write() as session:
+            now = to_datetime(self._clock.now_us())
+            await audit.record(session, now, "data.import", f"model:{facts.model_id}", rows=rows)
+
     async def _open(self, model_id: str) -> ModelFacts:
         facts = await self._catalogue.facts(model_id)
         if facts.archived:
@@ -177,12 +186,6 @@ class TrackingService:
 
 async def _as_they_are(items: Sequence[Labelled]) -> list[Labelled | Exception]:
     return [*items]
-
-
-def _may_import(principal: Principal | None) -> None:
-    """An import changes past answers, so it needs a right of its own; once stored it leaves a line in the log."""
-    if principal is not None and not principal.may(IMPORT_SCOPE):
-        raise Forbidden(f"an import needs the scope {IMPORT_SCOPE}", scope=IMPORT_SCOPE)
 
 
 def _count(counter: Any, model_id: str, answer: PredictionsStored | LabelsStored) -> None:

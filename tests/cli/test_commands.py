@@ -1,7 +1,9 @@
 """Commands that end by themselves, as typed: users, keys, help, refusals."""
 
+import asyncio
 from pathlib import Path
 
+import asyncpg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -75,11 +77,57 @@ class TestAccounts:
         assert again.exit_code == 1
         assert "exists" in again.stderr
 
+    def test_users_are_listed_and_changed(self, database_url: str) -> None:
+        here = {"ASSAY_DATABASE__URL": database_url, "ASSAY_NEW_PASSWORD": PASSWORD, "COLUMNS": "200"}
+        assert typed("user", "create", EMAIL, "--role", "admin", **here).exit_code == 0
+        assert typed("user", "create", "grace@example.com", **here).exit_code == 0
+        assert typed("user", "role", "Grace@example.com", "team_lead", **here).exit_code == 0
+        assert typed("user", "disable", "grace@example.com", **here).exit_code == 0
+        lines = typed("user", "list", **here).stdout.splitlines()
+        assert [line.split()[1:3] for line in lines[1:]] == [[EMAIL, "admin"], ["grace@example.com", "team_lead"]]
+        assert [line.rstrip().endswith("–") for line in lines[1:]] == [True, False]
+        assert typed("user", "disable", "grace@example.com", "--undo", **here).exit_code == 0
+        last = typed("user", "disable", EMAIL, **here)
+        assert (last.exit_code, "somebody must be able to manage users" in last.stderr) == (1, True)
+        assert "no user has the address" in typed("user", "role", "nobody@example.com", "admin", **here).stderr
+
+    def test_a_password_that_is_tried_first_is_refused(self, database_url: str) -> None:
+        here = {"ASSAY_DATABASE__URL": database_url, "ASSAY_NEW_PASSWORD": "password1234"}
+        done = typed("user", "create", EMAIL, **here)
+        assert done.exit_code == 2
+        assert "tried first" in done.stderr
+
     def test_a_short_password_is_refused(self) -> None:
         done = typed("user", "create", EMAIL, ASSAY_NEW_PASSWORD="short")
         assert done.exit_code == 2
         assert "at least 12" not in done.stdout
         assert "12 to 128 characters" in done.stderr
+
+
+class TestAudit:
+    def test_names_who_gave_a_command_and_what_was_changed_afterwards(self, database_url: str) -> None:
+        here = {"ASSAY_DATABASE__URL": database_url, "ASSAY_NEW_PASSWORD": PASSWORD, "COLUMNS": "200"}
+        assert typed("user", "create", EMAIL, "--role", "admin", **here).exit_code == 0
+
+        async def on_database(*statements: str) -> str:
+            connection = await asyncpg.connect(database_url)
+            await connection.execute("alter table audit disable trigger user")
+            for statement in statements:
+                await connection.execute(statement)
+            actor: str = await connection.fetchval("select actor from audit")
+            await connection.close()
+            return actor
+
+        assert asyncio.run(on_database("update audit set at = at - interval '2 hours'")).startswith("command:")
+        assert "1 hours were closed" in typed("audit", "close", **here).stderr
+        sound = typed("audit", "verify", **here)
+        assert (sound.exit_code, len(sound.stdout.strip())) == (0, 64)
+        assert typed("audit", "verify", "--holds", sound.stdout.strip(), **here).exit_code == 0
+        assert typed("audit", "verify", "--holds", "0" * 64, **here).exit_code == 1
+        asyncio.run(on_database("update audit set actor = 'user:1'"))
+        changed = typed("audit", "verify", **here)
+        assert changed.exit_code == 1
+        assert "row 1 was changed after its hour was closed" in changed.stdout
 
 
 class TestSettings:
@@ -113,7 +161,12 @@ class TestHelp:
 
     @pytest.mark.parametrize("name", COMMANDS)
     def test_every_command_explains_itself_by_example(self, name: str) -> None:
-        groups = {"import": ["predictions", "labels"], "api-key": ["create", "list", "revoke"], "user": ["create"]}
+        groups = {
+            "import": ["predictions", "labels"],
+            "api-key": ["create", "list", "revoke"],
+            "user": ["create", "list", "disable", "role"],
+            "audit": ["verify", "close"],
+        }
         for arguments in [[name, part] for part in groups.get(name, [])] or [[name]]:
             shown = typed(*arguments, "--help")
             assert shown.exit_code == 0

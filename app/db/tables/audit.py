@@ -32,7 +32,7 @@ class AuditTable(Table):
 
 
 class AuditLinkTable(Table):
-    """One closed hour: `leaves` holds the SHA-256 of each of its rows, `digest` that of all this and the link before."""
+    """One closed hour: `leaves` are the SHA-256 of its rows, `digest` is that of all this and of the link before."""
 
     __tablename__ = "audit_link"
 

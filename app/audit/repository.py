@@ -1,0 +1,85 @@
+"""All SQL that reads the audit, and closes its hours; rows are written by `db.audit`."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.engine import ReadSession, Session
+from app.db.tables.audit import AuditLinkTable, AuditTable
+
+LOCK = 0x0A55AD  # whoever writes a row holds it shared till its transaction ends: the migration 0005_identity
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which rows are asked for; None: whatever it is."""
+
+    actor: str | None = None
+    action: str | None = None
+    thing: str | None = None
+    outcome: str | None = None
+    request_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None  # exclusive
+
+
+async def page(session: ReadSession, filters: Filters, below: int, limit: int) -> Sequence[AuditTable]:
+    """The newest first; `below`: of numbers less than this, 0 for all."""
+    query = select(AuditTable).order_by(AuditTable.id.desc()).limit(limit)
+    for column, wanted in (
+        (AuditTable.actor, filters.actor),
+        (AuditTable.action, filters.action),
+        (AuditTable.object, filters.thing),
+        (AuditTable.outcome, filters.outcome),
+        (AuditTable.request_id, filters.request_id),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if filters.since is not None:
+        query = query.where(AuditTable.at >= filters.since)
+    if filters.until is not None:
+        query = query.where(AuditTable.at < filters.until)
+    if below:
+        query = query.where(AuditTable.id < below)
+    return (await session.scalars(query)).all()
+
+
+async def settle(session: Session) -> None:
+    """Waits until every row with a number is there for good, and keeps others from getting one until the end."""
+    await session.execute(text("set local lock_timeout = '3s'"))  # whoever waits behind this waits no longer than that
+    await session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+
+
+async def last_link(session: AsyncSession) -> AuditLinkTable | None:
+    return await session.scalar(select(AuditLinkTable).order_by(AuditLinkTable.hour.desc()).limit(1))
+
+
+async def links(session: ReadSession) -> AsyncIterator[AuditLinkTable]:
+    """All of them in order, one at a time: an hour can have many rows."""
+    found = await session.scalars(select(AuditLinkTable.hour).order_by(AuditLinkTable.hour))
+    for hour in found.all():
+        yield await session.get_one(AuditLinkTable, hour)
+
+
+async def first_after(session: AsyncSession, number: int) -> datetime | None:
+    """When the first row after that number was written."""
+    query = select(AuditTable.at).where(AuditTable.id > number).order_by(AuditTable.id).limit(1)
+    return await session.scalar(query)
+
+
+async def last_before(session: Session, number: int, hour: datetime) -> int:
+    """The last row of those after `number` that was written before `hour`."""
+    query = select(func.max(AuditTable.id)).where(AuditTable.id > number, AuditTable.at < hour)
+    return await session.scalar(query) or number
+
+
+async def rows(session: AsyncSession, above: int, to: int) -> Sequence[AuditTable]:
+    query = select(AuditTable).where(AuditTable.id > above, AuditTable.id <= to).order_by(AuditTable.id)
+    return (await session.scalars(query)).all()
+
+
+async def count_after(session: ReadSession, number: int) -> int:
+    return await session.scalar(select(func.count()).where(AuditTable.id > number)) or 0

@@ -1,0 +1,184 @@
+"""The chain over the audit: what was done to closed rows is found, and the row is named."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import asyncpg
+import pytest
+
+from app.audit.chain import Finding, SealingKeys
+from app.audit.service import AuditChain
+from app.core.clock import FrozenClock, to_datetime
+from app.core.exchange import acting
+from app.db import audit
+from app.db.engine import Database
+from tests.support.times import NOON
+
+KEY = b"k" * 32
+HOURS = 3
+ROWS = 5
+
+
+@pytest.fixture
+async def chain(database: Database, clock: FrozenClock) -> AuditChain:
+    """Three closed hours of five rows each, and two rows of the hour that goes on."""
+    made = AuditChain(database, clock, SealingKeys(KEY))
+    for rows in (*[ROWS] * HOURS, 2):
+        await write(database, clock, rows)
+        if rows == ROWS:
+            clock.advance(seconds=3600)
+    assert await made.close_hours() == HOURS
+    return made
+
+
+async def write(database: Database, clock: FrozenClock, rows: int) -> None:
+    for n in range(rows):
+        clock.advance(seconds=1)
+        async with database.write() as session:
+            with acting("user:1"):
+                at = to_datetime(clock.now_us())
+                await audit.record(session, at, "user.change", f"user:{n}", before={"n": n}, after={"n": -n}, role="ü")
+
+
+async def tamper(database: Database, *statements: str) -> None:
+    """As somebody who owns the tables can."""
+    async with database.transaction() as connection:
+        for table in ("audit", "audit_link"):
+            await connection.execute(f"alter table {table} disable trigger user")
+        for statement in statements:
+            await connection.execute(statement)
+
+
+def hour(number: int) -> datetime:
+    return NOON + timedelta(hours=number)
+
+
+class TestUntouched:
+    async def test_is_as_it_was(self, chain: AuditChain) -> None:
+        report = await chain.verify()
+        assert report.findings == ()
+        assert (report.rows, len(report.digests), report.still_open) == (15, 3, 2)
+
+    async def test_an_hour_that_goes_on_is_not_closed(self, chain: AuditChain, clock: FrozenClock) -> None:
+        assert await chain.close_hours() == 0
+        clock.advance(seconds=3600)
+        assert await chain.close_hours() == 1
+        assert (await chain.verify()).still_open == 0
+
+    async def test_hours_without_rows_need_no_link(self, chain: AuditChain, clock: FrozenClock) -> None:
+        clock.advance(seconds=50 * 3600)
+        assert await chain.close_hours() == 1
+
+    async def test_a_row_that_comes_with_an_earlier_time_is_closed_with_the_next(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        """Its transaction took the time before the hour ended, and ended after that was closed."""
+        late = FrozenClock(clock.now_us())
+        late.advance(seconds=-7200)
+        await write(database, late, 1)
+        clock.advance(seconds=3600)
+        assert await chain.close_hours() == 1
+        report = await chain.verify()
+        assert (report.findings, report.rows) == ((), 18)
+
+    async def test_many_who_close_at_once_close_each_hour_once(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        clock.advance(seconds=3600)
+        assert sum(await asyncio.gather(*(chain.close_hours() for _ in range(3)))) == 1
+
+    async def test_a_transaction_under_way_is_waited_for(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        """Its row has a number already; an hour closed without it would have it put in afterwards."""
+        async with database.write() as session:
+            await audit.record(session, to_datetime(clock.now_us()), "user.change", "user:9")
+            clock.advance(seconds=3600)
+            closing = asyncio.create_task(chain.close_hours())
+            await asyncio.sleep(0.1)
+            assert not closing.done()
+        assert await closing == 1
+        report = await chain.verify()
+        assert (report.findings, report.rows, report.still_open) == ((), 18, 0)
+
+
+class TestTampering:
+    @pytest.mark.parametrize(
+        ("statement", "finding"),
+        [
+            ("update audit set actor = 'user:2' where id = 7", ("changed", 2, 7)),
+            ("update audit set at = at + interval '1 microsecond' where id = 1", ("changed", 1, 1)),
+            ("update audit set details = '{}' where id = 15", ("changed", 3, 15)),
+            ("update audit set after = null where id = 8", ("changed", 2, 8)),
+            ("update audit set request_id = 'other' where id = 8", ("changed", 2, 8)),
+            ("update audit set outcome = 'refused' where id = 8", ("changed", 2, 8)),
+            ("delete from audit where id = 6", ("removed", 2, 6)),
+            ("delete from audit where id = 15", ("removed", 3, 15)),
+            ("update audit_link set ids = array_remove(ids, 3)", ("link", 1, None)),
+            ("update audit_link set seal = 'x'", ("link", 1, None)),
+            ("update audit_link set last_id = 14 where last_id = 15", ("link", 3, None)),
+            ("delete from audit_link where hour = (select min(hour) from audit_link)", ("link", 2, None)),
+        ],
+    )
+    async def test_is_found_and_named(
+        self, chain: AuditChain, database: Database, statement: str, finding: tuple[str, int, int | None]
+    ) -> None:
+        await tamper(database, statement)
+        kind, closed, row = finding
+        assert Finding(kind, hour(closed), row) in (await chain.verify()).findings  # type: ignore[arg-type]
+
+    async def test_names_each_row_and_no_other(self, chain: AuditChain, database: Database) -> None:
+        for number in range(1, 16):
+            await tamper(database, f"update audit set object = object || 'x' where id = {number}")
+            found = (await chain.verify()).findings
+            assert [(finding.kind, finding.row) for finding in found] == [("changed", number)]
+            await tamper(database, f"update audit set object = rtrim(object, 'x') where id = {number}")
+        assert (await chain.verify()).findings == ()
+
+    @pytest.mark.parametrize("free", [18, -3], ids=["in a gap", "below all"])
+    async def test_a_row_put_in(self, chain: AuditChain, database: Database, clock: FrozenClock, free: int) -> None:
+        """A change that was given up leaves its number free."""
+        async with database.connection() as connection:
+            assert await connection.fetchval("select nextval('audit_id')") == 18
+        await write(database, clock, 1)
+        clock.advance(seconds=3600)
+        assert await chain.close_hours() == 1
+        await tamper(
+            database,
+            "insert into audit (id, at, actor, action, object, outcome, details) "
+            f"select {free}, at, actor, action, object, outcome, details from audit where id = 3",
+        )
+        assert [(finding.kind, finding.row) for finding in (await chain.verify()).findings] == [("inserted", free)]
+
+    async def test_a_chain_made_anew_without_the_secret_has_wrong_seals(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        before = (await chain.verify()).digests
+        await tamper(database, "delete from audit where id = 6", "delete from audit_link")
+        assert await AuditChain(database, clock, SealingKeys(b"guessed" * 5)).close_hours() == HOURS
+        forged = await chain.verify()
+        assert forged.unknown_seals == HOURS
+        assert before[-1] not in forged.digests
+
+    async def test_the_database_refuses_it_to_everybody_else(self, chain: AuditChain, database: Database) -> None:
+        for table in ("audit", "audit_link"):
+            for statement in (f"update {table} set {'actor' if table == 'audit' else 'sealed_with'} = 'x'",
+                              f"delete from {table}", f"truncate {table}"):  # fmt: skip
+                async with database.connection() as connection:
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="only ever added to"):
+                        await connection.execute(statement)
+
+
+class TestAnotherSecret:
+    async def test_seals_of_the_retired_one_still_fit(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        rotated = AuditChain(database, clock, SealingKeys(b"n" * 32, [KEY]))
+        report = await rotated.verify()
+        assert (report.findings, report.unknown_seals) == ((), 0)
+
+    async def test_without_it_the_digests_still_do(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        report = await AuditChain(database, clock, SealingKeys(b"n" * 32)).verify()
+        assert (report.findings, report.unknown_seals) == ((), HOURS)

@@ -12,6 +12,7 @@ The floors of the house, top to bottom; imports go down only (`./dev check` hold
     models                               the registry: models, versions, aliases, states
     audit                                what was done by whom, and the chain over it
     auth                                 users, tokens, API keys, the one table role -> scopes
+    idempotency                          what is sent again is carried out once
     db                                   engine, sessions, embedded server
     core | stats                         settings, errors, http | pure statistics
 

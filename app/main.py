@@ -36,6 +36,7 @@ from app.core.limits import Limits
 from app.core.routing import ShapedRouter, flat
 from app.core.settings import Settings
 from app.db.engine import Database
+from app.idempotency.service import Claims
 from app.lifecycle.service import LifecycleService
 from app.models.catalogue import Catalogue
 from app.models.service import ModelService
@@ -104,6 +105,7 @@ def services(settings: Settings, database: Database, clock: Clock) -> dict[type,
         *((folder, *_keepers(database, clock, catalogue)) if settings.tracking.fold else ()),
         reading,
         LifecycleService(database, clock, catalogue, reading),
+        Claims(database, clock, derived(signing_secret(settings), "kept answers")),
         AuditLog(database),
         AuditChain(database, clock, _sealing_keys(settings)),
         analytics,

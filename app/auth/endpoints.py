@@ -7,6 +7,7 @@ from fastapi import APIRouter, Cookie, Depends, Form, Path, Query, Request, Resp
 from app.auth.errors import (
     ApiKeyNotFound,
     EmailTaken,
+    GuessablePassword,
     InvalidCredentials,
     InvalidRefreshToken,
     LastAdmin,
@@ -38,8 +39,10 @@ from app.core.limits import TooManyRequests
 from app.core.provide import provided
 from app.core.settings import Settings
 from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT
+from app.idempotency.route import OnceRoute
 
 router = APIRouter(tags=["auth"])
+once = APIRouter(route_class=OnceRoute)
 
 COOKIE = "assay_refresh"
 COOKIE_PATH = "/api/v1/auth/refresh"  # sent nowhere else
@@ -127,7 +130,7 @@ async def me(principal: Caller) -> MeAnswer:
     return MeAnswer.of(principal)
 
 
-@router.post("/users", summary="Make a user", status_code=201, responses=responses(EmailTaken))
+@once.post("/users", summary="Make a user", status_code=201, responses=responses(EmailTaken, GuessablePassword))
 async def create_user(_: Manager, body: UserBody, users: UsersDep) -> UserAnswer:
     """A person with a role; passwords have 12 to 128 characters."""
     return UserAnswer.of(await users.create(body.email, body.password.get_secret_value(), body.role))
@@ -139,14 +142,16 @@ async def list_users(_: Manager, users: UsersDep, limit: Limit = DEFAULT_LIMIT, 
     return UsersAnswer.of(await users.list(cursor, limit))
 
 
-@router.patch("/users/{user_id}", summary="Change a user", responses=responses(UserNotFound, LastAdmin))
+@router.patch(
+    "/users/{user_id}", summary="Change a user", responses=responses(UserNotFound, LastAdmin, GuessablePassword)
+)
 async def change_user(_: Manager, user_id: UserId, body: UserChange, users: UsersDep) -> UserAnswer:
     """Role, password, disabled. Access tokens signed before end; a new password or being disabled ends all log-ins."""
     password = None if body.password is None else body.password.get_secret_value()
     return UserAnswer.of(await users.change(user_id, role=body.role, disabled=body.disabled, password=password))
 
 
-@router.post("/api-keys", summary="Make an API key", status_code=201, responses=responses(InvalidRequest))
+@once.post("/api-keys", summary="Make an API key", status_code=201, responses=responses(InvalidRequest))
 async def create_api_key(manager: Manager, body: ApiKeyBody, keys: ApiKeysDep) -> NewApiKeyAnswer:
     """A key for a machine, limited to scopes and, if wanted, to models and in time. `key` is shown this once."""
     new = await keys.create(manager, name=body.name, scopes=body.scopes, models=body.models, expires_at=body.expires_at)
@@ -165,6 +170,9 @@ async def list_api_keys(
 async def revoke_api_key(_: Manager, key_id: KeyId, keys: ApiKeysDep) -> None:
     """The key is refused everywhere within five seconds."""
     await keys.revoke(key_id)
+
+
+router.include_router(once)
 
 
 def _granted(request: Request, response: Response, settings: Settings, grant: Grant, *, in_cookie: bool) -> TokenAnswer:

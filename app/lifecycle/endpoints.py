@@ -9,6 +9,7 @@ from app.auth.principal import Principal
 from app.core.errors import InvalidRequest
 from app.core.http import responses
 from app.core.provide import provided
+from app.idempotency.route import OnceRoute
 from app.lifecycle.answers import SetupAnswer, StatusAnswer
 from app.lifecycle.errors import PreconditionMissing, SetupConflict, StaleRevision
 from app.lifecycle.schemas import SetupRequest, UpdateRequest
@@ -17,6 +18,7 @@ from app.models.errors import IllegalMove, ModelArchived, ModelNotFound, SetupMi
 from app.models.schemas import ModelId
 
 router = APIRouter(prefix="/models", tags=["lifecycle"])
+once = APIRouter(route_class=OnceRoute)
 
 Service = Annotated[LifecycleService, Depends(provided(LifecycleService))]
 Reader = Annotated[Principal, Scoped("models:read")]
@@ -25,7 +27,7 @@ Model = Annotated[ModelId, Path(description="the model's public id", examples=["
 IfMatch = Annotated[str | None, Header(description="the `ETag` of the status that the change was decided upon")]
 
 
-@router.post(
+@once.post(
     "/{model_id}/tracking/setup",
     status_code=201,
     summary="Set a model or a version up",
@@ -90,3 +92,6 @@ async def update_lifecycle(
     """
     answer, response.headers["ETag"] = await service.update(model_id, request, if_match=if_match, principal=principal)
     return answer
+
+
+router.include_router(once)

@@ -10,6 +10,7 @@ from app.core.errors import InvalidRequest
 from app.core.http import responses
 from app.core.provide import provided
 from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT
+from app.idempotency.route import OnceRoute
 from app.models.errors import (
     AliasNotFound,
     ModelArchived,
@@ -36,6 +37,7 @@ from app.models.schemas import (
 from app.models.service import ModelService
 
 router = APIRouter(prefix="/models", tags=["models"])
+once = APIRouter(route_class=OnceRoute)
 
 Service = Annotated[ModelService, Depends(provided(ModelService))]
 Reader = Annotated[Principal, Scoped("models:read")]
@@ -86,7 +88,7 @@ async def list_versions(
     return await service.versions(model_id, cursor=cursor, limit=limit)
 
 
-@router.post(
+@once.post(
     "/{model_id}/versions",
     status_code=201,
     summary="Register a version",
@@ -144,3 +146,6 @@ async def list_monitors(
 ) -> MonitorsAnswer:
     """The limits that setup put on the model's versions."""
     return await service.monitors(model_id, cursor=cursor, limit=limit)
+
+
+router.include_router(once)

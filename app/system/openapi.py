@@ -20,6 +20,7 @@ from app.core.http import (
     responses,
 )
 from app.core.limits import TooManyRequests
+from app.idempotency.errors import AnswerLost, KeyUsedOtherwise, RequestUnderWay
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -107,6 +108,8 @@ def _problems(operation: dict[str, Any], guard: Guard, method: str) -> list[type
         found += [Unauthenticated, TooManyRequests]
     if guard.scope is not None:
         found.append(Forbidden)
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())):
+        found += [KeyUsedOtherwise, RequestUnderWay, AnswerLost]
     return found
 
 

@@ -1,0 +1,134 @@
+"""Claiming a key, keeping the answer, giving it again.
+
+Answers are kept encrypted: that of `POST /api-keys` holds the key itself. What encrypts is derived from a secret that
+is not in the database and from the `Idempotency-Key`, of which only a hash is there.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+import structlog
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from app.core.clock import Clock, to_datetime
+from app.core.errors import Unavailable
+from app.db.engine import Database, Session
+from app.db.tables.idempotency import IdempotencyTable
+from app.idempotency import repository
+from app.idempotency.errors import AnswerLost, KeyUsedOtherwise, RequestUnderWay
+from app.idempotency.repository import Key
+
+log = structlog.get_logger()
+
+KEPT = timedelta(hours=24)
+LEASE = timedelta(seconds=60)  # longer than any request takes: its statements are given up long before
+NONCE = 12  # bytes, what AES-GCM wants
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a request was answered with."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key that this request holds until its answer is kept or it is given up."""
+
+    key: Key
+    text: str
+    request_id: str
+
+
+class Claims:
+    """`secret`: 32 bytes of this purpose alone."""
+
+    def __init__(self, database: Database, clock: Clock, secret: bytes) -> None:
+        self._database = database
+        self._clock = clock
+        self._secret = secret
+
+    async def claim(self, principal: str, text: str, request: bytes, request_id: str) -> Claim | Answer:
+        """The claim, or the answer that the same request was given before.
+
+        `request` is the digest of what makes it the same. Raises `KeyUsedOtherwise`, `RequestUnderWay`, `AnswerLost`.
+        """
+        claim = Claim(Key(principal, hashlib.sha256(text.encode()).digest()), text, request_id)
+        now = to_datetime(self._clock.now_us())
+        mine = {"request_digest": request, "request_id": request_id, "claimed_at": now, "expires_at": now + KEPT}
+        async with self._database.write() as session:
+            if await repository.claim(session, claim.key, mine, now):
+                return claim
+            row = await repository.find(session, claim.key)
+            if row is None:  # given up a moment ago
+                raise _under_way()
+            if not hmac.compare_digest(row.request_digest, request):
+                raise KeyUsedOtherwise("this Idempotency-Key was sent with another request; use a new one")
+            if row.status is not None and row.answer is not None:
+                return self._opened(claim, row.answer)
+            await self._demand_abandoned(session, row)
+            if not await repository.take_over(session, claim.key, row.request_id, mine):
+                raise _under_way()
+        return claim
+
+    async def keep(self, claim: Claim, answer: Answer) -> None:
+        """What was done is done: where the answer can't be kept it is given all the same."""
+        try:
+            async with self._database.write() as session:
+                sealed = self._sealed(claim, answer)
+                await repository.keep(session, claim.key, claim.request_id, answer.status, sealed)
+        except Unavailable:
+            log.warning("an answer could not be kept for its Idempotency-Key", request_id=claim.request_id)
+
+    async def release(self, claim: Claim) -> None:
+        """The request was refused and changed nothing: the same key may be tried again at once."""
+        async with self._database.write() as session:
+            await repository.release(session, claim.key, claim.request_id)
+
+    async def sweep(self) -> int:
+        """Drops those whose time is over, and says how many; for whoever keeps house, every hour or so."""
+        dropped = 0
+        while True:
+            async with self._database.write() as session:
+                now = await repository.sweep(session, to_datetime(self._clock.now_us()))
+            dropped += now
+            if now < repository.SWEPT_AT_ONCE:
+                return dropped
+
+    async def _demand_abandoned(self, session: Session, row: IdempotencyTable) -> None:
+        """Whoever claimed it has neither answered nor given up: it works still, or it is dead."""
+        left = row.claimed_at + LEASE - to_datetime(self._clock.now_us())
+        if left > timedelta(0):
+            raise _under_way(left)
+        if await repository.was_carried_out(session, row):
+            raise _lost()
+
+    def _sealed(self, claim: Claim, answer: Answer) -> bytes:
+        nonce = secrets.token_bytes(NONCE)
+        return nonce + self._cipher(claim).encrypt(nonce, msgspec.msgpack.encode(answer), claim.key.principal.encode())
+
+    def _opened(self, claim: Claim, sealed: bytes) -> Answer:
+        try:
+            plain = self._cipher(claim).decrypt(sealed[:NONCE], sealed[NONCE:], claim.key.principal.encode())
+        except InvalidTag as error:  # kept under another secret than the one that is set now
+            raise _lost() from error
+        return msgspec.msgpack.decode(plain, type=Answer)
+
+    def _cipher(self, claim: Claim) -> AESGCM:
+        return AESGCM(hmac.digest(self._secret, claim.text.encode(), "sha256"))
+
+
+def _under_way(left: timedelta = timedelta(seconds=1)) -> RequestUnderWay:
+    wait = max(1, round(left.total_seconds()))
+    return RequestUnderWay("its answer is not there yet; ask again", headers={"Retry-After": str(wait)})
+
+
+def _lost() -> AnswerLost:
+    return AnswerLost("the request was carried out before; look for what it made")

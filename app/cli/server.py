@@ -8,16 +8,18 @@ import threading
 from collections.abc import Callable
 
 from fastapi import FastAPI
-from uvicorn import Config, Server
+from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from app.cli.connection import BoundedConfig
 from app.cli.hosting import address
 from app.core import logs, telemetry
 from app.core.settings import Settings
 from app.main import create_app
 
 BACKLOG = 2048
+UNREAD_MS = 30_000  # a client that takes nothing of its answer for so long is gone
 WORKER_START_S = 60  # a worker that isn't ready by then has failed
 
 
@@ -30,6 +32,8 @@ def bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         listening.bind((settings.http.host, settings.port))
         listening.listen(BACKLOG)  # from here on nobody else can bind it
@@ -72,15 +76,16 @@ def _lasting(app: FastAPI) -> FastAPI:
     return app
 
 
-def _config(settings: Settings, workers: int = 1) -> Config:
-    return Config(
+def _config(settings: Settings, workers: int = 1) -> BoundedConfig:
+    return BoundedConfig(
         _lasting(create_app(settings)) if workers == 1 else "app.cli.server:worker_app",
         factory=workers > 1,
         workers=workers,
         # By name, so that their absence is an error: on the asyncio loop several workers answer in 44 ms instead of
         # 0.8, because the accepted sockets lack TCP_NODELAY and head and body are two writes.
         loop="uvloop",
-        http="httptools",
+        http="app.cli.connection:Connection",
+        head_timeout_s=settings.http.head_timeout_s,
         ws="none",
         log_config=None,
         access_log=False,  # the middleware logs requests, with their ids
@@ -105,7 +110,7 @@ def _prepare_workers(settings: Settings) -> None:
 class _Single(Server):
     """Says when it answers."""
 
-    def __init__(self, config: Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: BoundedConfig, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
 
@@ -118,7 +123,7 @@ class _Single(Server):
 class _Several(Multiprocess):
     """Says when all workers answer, and takes a dead one's gauges out of the metrics."""
 
-    def __init__(self, config: Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
+    def __init__(self, config: BoundedConfig, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
         super().__init__(config, sockets)
         self._ready = ready
 

@@ -57,6 +57,18 @@ class BodyTooLarge(Problem):
     status = 413
 
 
+class HeadTooSlow(Problem):
+    """The request line and headers did not arrive in time."""
+
+    status = 408
+
+
+class HeadTooLarge(Problem):
+    """The request line and headers are larger than any request needs."""
+
+    status = 431
+
+
 class InternalError(Problem):
     """Something went wrong on our side.
 

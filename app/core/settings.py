@@ -81,6 +81,9 @@ class HttpSettings(Group):
     )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="limit of an ordinary body")
     max_batch_bytes: int = Field(16 << 20, ge=1024, description="limit of a batch of predictions or labels")
+    head_timeout_s: float = Field(
+        10.0, gt=0, description="how long a client may take to send a request's head, or to go on after its answer"
+    )
     body_timeout_s: float = Field(30.0, gt=0, description="how long a client may take to send its body")
     drain_timeout_s: float = Field(20.0, gt=0, description="how long requests under way may take at shutdown")
 

@@ -1,0 +1,136 @@
+"""A client's connection: uvicorn's, with bounds on what a client may hold, and with its refusals as problems.
+
+uvicorn waits for a request's head for ever, keeps one of any size, and goes on reading a body that was answered long
+ago. An answer that its client does not read is ended by the socket (`server.bind`).
+"""
+
+import asyncio
+import enum
+import secrets
+from asyncio.events import TimerHandle
+from typing import Any
+
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.core import telemetry
+from app.core.edge import UNMATCHED
+from app.core.errors import Problem
+from app.core.http import MEDIA_TYPE, HeadTooLarge, HeadTooSlow, MalformedRequest, document
+
+MAX_HEAD_BYTES = 64 << 10  # a head, or the trailer of a chunked body; browsers and proxies stay below 32 KiB
+
+
+class BoundedConfig(Config):
+    """uvicorn's, with the time a client may take for a head; pickled into workers with the rest."""
+
+    def __init__(self, app: Any, *, head_timeout_s: float, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.head_timeout_s = head_timeout_s
+
+
+class _Part(enum.Enum):
+    """What of a request the client is sending."""
+
+    NOTHING = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+
+
+class Connection(HttpToolsProtocol):
+    """Costs a request that comes in one piece a few assignments; timers run only for those that don't."""
+
+    config: BoundedConfig
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._part = _Part.NOTHING
+        self._fed = False  # whether the last read held bytes of a body
+        self._held = 0  # bytes since then, which the parser may keep
+        self._timer: TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._fed = False
+        super().data_received(data)
+        if self._part is _Part.NOTHING:
+            self._held = 0
+            self._wait_no_more()
+        else:
+            self._bound(len(data))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._part = _Part.HEAD
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._part = _Part.BODY
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._fed = True
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._part = _Part.NOTHING
+
+    def send_400_response(self, msg: str) -> None:
+        del msg  # the same for everything that is wrong
+        self._refuse(MalformedRequest("what came is not HTTP/1.1"))
+
+    def _bound(self, received: int) -> None:
+        """A request that is not complete: its head and trailer have a limit, and somebody waits for the rest."""
+        self._held = 0 if self._fed else self._held + received
+        if self._held > MAX_HEAD_BYTES:
+            self._refuse(HeadTooLarge(f"the head is larger than {MAX_HEAD_BYTES} bytes", limit_bytes=MAX_HEAD_BYTES))
+        elif self._part is _Part.HEAD or self.cycle.response_complete:
+            self._wait()
+        else:
+            self._wait_no_more()  # whoever reads the body has a time limit of its own
+
+    def _wait(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.config.head_timeout_s, self._late)
+
+    def _wait_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait()  # the client waits for us, too
+        elif self._part is _Part.HEAD:
+            self._refuse(HeadTooSlow(f"the head took longer than {self.config.head_timeout_s:g} s"))
+        else:
+            self.transport.close()  # nothing came, or the rest of a body that was answered goes on and on
+
+    def _refuse(self, problem: Problem) -> None:
+        self._part = _Part.NOTHING
+        self._wait_no_more()
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.abort()  # half an answer is out; another one behind it would be taken for its rest
+            return
+        request_id = secrets.token_hex(12)
+        body = document(problem, instance="/", request_id=request_id)
+        lines = (
+            f"content-type: {MEDIA_TYPE}",
+            f"content-length: {len(body)}",
+            f"x-request-id: {request_id}",
+            "cache-control: no-store",
+            "connection: close",
+        )
+        self.transport.write(STATUS_LINE[problem.status] + "\r\n".join((*lines, "", "")).encode() + body)
+        self.transport.close()
+        telemetry.answered("-", UNMATCHED, problem.status, 0.0)

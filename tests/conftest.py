@@ -1,11 +1,9 @@
 """Real PostgreSQL for every test: one embedded server a session, one fresh database a test (cloned in about 20 ms)."""
 
-import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -16,11 +14,30 @@ from app.db import migrate
 from app.db.embedded import EmbeddedServer
 from app.db.engine import Database
 from app.main import create_app
+from tests.support.counts import (
+    counts,
+    draw,
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
+from tests.support.databases import administer, cloned, named
 from tests.support.http import Identities, bearer, client_of, running
 from tests.support.room import room
 from tests.support.times import NOON
 from tests.support.tools import OTHER_POSTGRES
 
+__all__ = [
+    "counts",
+    "draw",
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_terminal_summary",
+]
 # Nothing here must survive a crash; the fault tests start servers of their own, with everything on.
 FAST = {
     "fsync": "off",
@@ -29,7 +46,6 @@ FAST = {
     "shared_buffers": "128MB",
     "autovacuum": "off",
 }
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -52,17 +68,15 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 async def template(server: EmbeddedServer) -> str:
     """The name of a migrated database that nobody is connected to."""
-    await _administer(server, "create database template_assay")
-    await migrate.upgrade(_named(server.url, "template_assay"))
+    await administer(server, "create database template_assay")
+    await migrate.upgrade(named(server.url, "template_assay"))
     return "template_assay"
 
 
 @pytest.fixture
 async def database_url(server: EmbeddedServer, template: str) -> AsyncIterator[str]:
-    name = f"test_{next(_numbers)}"
-    await _administer(server, f"create database {name} template {template} strategy file_copy")
-    yield _named(server.url, name)
-    await _administer(server, f"drop database {name} with (force)")
+    async with cloned(server, template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -117,14 +131,3 @@ async def admin(app: FastAPI, identities: Identities) -> AsyncIterator[httpx.Asy
     token = await identities.user("admin")
     async with client_of(app, **bearer(token)) as authenticated:
         yield authenticated
-
-
-async def _administer(server: EmbeddedServer, statement: str) -> None:
-    connection = await asyncpg.connect(_named(server.url, "postgres"))
-    await connection.execute(statement)
-    await connection.close()
-
-
-def _named(url: str, name: str) -> str:
-    head, query = url.split("?", 1)
-    return f"{head.rsplit('/', 1)[0]}/{name}?{query}"

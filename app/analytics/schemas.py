@@ -70,7 +70,7 @@ class TrendAsked(Asked):
     to: Annotated[Moment | None, Field(description="end, exclusive; the bucket it falls into counts")] = None
     version: Annotated[Version | None, Field(description="one version; without: all")] = None
     segment: Annotated[Segment | None, Field(description=_SEGMENT, examples=["channel:web"])] = None
-    as_of: Annotated[AwareDatetime | None, Field(description=_AS_OF)] = None
+    as_of: Annotated[Moment | None, Field(description=_AS_OF)] = None
     level: Level = 0.95
     fill: Annotated[
         bool, Field(description="true: also buckets without predictions, so that points are evenly spaced")
@@ -107,14 +107,14 @@ class BoardAsked(Asked):
         None
     )
     segment: Annotated[Segment | None, BeforeValidator(_left_open), Field(description=_SEGMENT)] = None
-    as_of: Annotated[
-        AwareDatetime | None, BeforeValidator(_utc), BeforeValidator(_left_open), Field(description=_AS_OF)
-    ] = None
+    as_of: Annotated[Moment | None, BeforeValidator(_utc), BeforeValidator(_left_open), Field(description=_AS_OF)] = (
+        None
+    )
 
 
 class BoardDataAsked(BoardAsked):
     since: Annotated[
-        AwareDatetime | None,
+        Moment | None,
         Field(description="leaves out the columns' buckets before this one: what a client has already"),
     ] = None
 

@@ -1,6 +1,6 @@
 """The JSON of authentication."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
@@ -23,6 +23,7 @@ Password = Annotated[
     Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH, examples=["correct horse battery staple"]),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_END = datetime(9999, 1, 1, tzinfo=UTC)  # behind it a time in another zone leaves the calendar
 ModelId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
@@ -130,7 +131,9 @@ class ApiKeyBody(Body):
     models: Annotated[list[ModelId], Field(min_length=1, max_length=100)] | None = Field(
         None, examples=[["fraud"]], description="left out: all models"
     )
-    expires_at: AwareDatetime | None = Field(None, examples=["2027-01-01T00:00:00Z"], description="left out: never")
+    expires_at: Annotated[AwareDatetime, Field(lt=_END)] | None = Field(
+        None, examples=["2027-01-01T00:00:00Z"], description="left out: never"
+    )
 
     @field_validator("scopes")
     @classmethod

@@ -159,7 +159,8 @@ class Edge:
         if refusal is not None:
             await answer.problem(refusal, scope["path"])
             return
-        if b"content-length" in headers or b"transfer-encoding" in headers:
+        sends = b"content-length" in headers or b"transfer-encoding" in headers
+        if sends and scope["method"] != "GET":  # a GET's body is read by nobody
             receive = CountedBody(receive, scope[KEY], headers, timeout_s=self._settings.body_timeout_s)
         enter(scope[KEY])
         route = self._direct(scope)
@@ -176,6 +177,8 @@ class Edge:
         )
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes], *, gated: bool) -> Problem | None:
+        if len(headers) != len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"host") > 1:
+            return UntrustedHost("the request names two hosts")
         if not self._any_host and _host(headers.get(b"host", b"")) not in self._hosts:
             return UntrustedHost("this host name is not served here")
         if b"%00" in scope["query_string"] or "\0" in scope["path"]:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -78,6 +79,16 @@ class ServedProduct:
         answer = httpx.post(f"{self.url}/api/v1/auth/token", data={"username": EMAIL, "password": PASSWORD}, timeout=30)
         answer.raise_for_status()
         return str(answer.json()["access_token"])
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = READY_TIMEOUT_S) -> float:
+    """Seconds until it holds."""
+    started = time.monotonic()
+    while not condition():
+        if time.monotonic() - started > timeout_s:
+            raise AssertionError(f"waited for {timeout_s} s")
+        time.sleep(0.02)
+    return time.monotonic() - started
 
 
 def _free_port() -> int:

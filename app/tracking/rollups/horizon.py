@@ -29,7 +29,7 @@ class Horizon:
 
     async def settle(self, wanted_us: int) -> int:
         """`wanted_us` where that is settled, else the latest moment that is (us)."""
-        if wanted_us > self._reached:
+        if not self._reached or wanted_us > self._reached:
             await self._look()
             waited = 0.0
             while not self._reached and waited < PATIENCE_S:

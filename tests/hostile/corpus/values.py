@@ -1,0 +1,85 @@
+"""JSON texts to stand where a value is expected: what Python's reader forgives, and types nobody asked for."""
+
+import json
+
+from tests.hostile.corpus import texts
+
+NUMBERS = [
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e400",
+    "-1e400",
+    "1e-400",
+    "1e308",
+    "5e-324",
+    "-0",
+    "-0.0",
+    "0.1e1",
+    "01",
+    "+1",
+    ".5",
+    "1.",
+    "0x10",
+    "1_000",
+    "2147483647",
+    "2147483648",
+    "-2147483649",
+    "9007199254740993",
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775809",
+    "18446744073709551616",
+    "1" * 400,
+    "1" * 4300,
+    "1" * 5000,
+    "-" + "9" * 10_000,
+    "0." + "3" * 10_000,
+    "1e" + "9" * 400,
+    "0.30000000000000004",
+    "1.0000000000000002",
+    "-1e-9",
+]
+
+OTHERS = [
+    "null",
+    "true",
+    "false",
+    "[]",
+    "{}",
+    "[[]]",
+    "[null]",
+    '[{"a": []}]',
+    '{"": ""}',
+    '{"a": 1, "a": 2}',
+    '{"__proto__": {"is_admin": true}}',
+    '{"a": {"a": {"a": {}}}}',
+    "[" * 15 + "]" * 15,
+    "[" * 21 + "]" * 21,
+    "[" * 900 + "]" * 900,
+    '{"a":' * 3000 + "1" + "}" * 3000,
+    "[" + "0," * 20_000 + "0]",
+    "{" + ",".join(f'"k{n}": {n}' for n in range(1001)) + "}",
+    "undefined",
+    "'single'",
+    "// comment",
+    "1 2",
+    "",
+]
+
+STRINGS = [
+    '"\\u0000"',
+    '"a\\u0000b"',
+    '"\\ud800"',
+    '"\\udfff\\ud800"',
+    '"\\ud83d"',
+    '"\\uD83D\\uDE00"',
+    '"\\x41"',
+    '"\\u00"',
+    '"unterminated',
+    '"tab\there"',
+    '"new\nline"',
+    *(json.dumps(text, ensure_ascii=number % 2 == 0) for number, text in enumerate(texts.ALL)),
+]
+
+ALL = [*NUMBERS, *OTHERS, *STRINGS]

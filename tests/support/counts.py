@@ -1,0 +1,124 @@
+"""Counts instead of "passed": what a fault test counts is printed with its seed, then judged, and stands in the table
+of `./dev faults`. The same seed gives the same faults again: `./dev faults --seed 7 --only F9`.
+"""
+
+import random
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+_TABLE = pytest.StashKey[list[tuple[str, "Counts", str, float]]]()
+_SEED = pytest.StashKey[int]()
+_COUNTS = pytest.StashKey["Counts"]()
+
+
+@dataclass
+class Counts:
+    """Figures of one test; `judge` prints them all before it fails on the first that is out of bounds."""
+
+    seed: int
+    figures: list[tuple[str, bool]] = field(default_factory=list)
+
+    def none(self, what: str, found: Sized | int, of: int | None = None) -> None:
+        """There must be none; a few of those that there are are shown."""
+        number = found if isinstance(found, int) else len(found)
+        shown = "" if isinstance(found, int) or not number else f": {list(found)[:5]}"  # type: ignore[call-overload]
+        self._add(f"{what} {number}{'' if of is None else f' of {of}'}{shown}", number == 0)
+
+    def at_most(self, what: str, value: float, limit: float, unit: str = "") -> None:
+        self._add(f"{what} {value:.4g}{unit} (<= {limit:g})", value <= limit)
+
+    def at_least(self, what: str, value: float, limit: float, unit: str = "") -> None:
+        self._add(f"{what} {value:.4g}{unit} (>= {limit:g})", value >= limit)
+
+    def holds(self, what: str, *, is_so: bool) -> None:
+        self._add(f"{what}: {'yes' if is_so else 'NO'}", is_so)
+
+    def note(self, what: str, value: object) -> None:
+        self._add(f"{what} {value:.4g}" if isinstance(value, float) else f"{what} {value}", True)
+
+    def judge(self) -> None:
+        print(self)
+        wrong = [text for text, good in self.figures if not good]
+        assert wrong == []
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}: " + "; ".join(text for text, _ in self.figures)
+
+    def _add(self, text: str, good: bool) -> None:
+        self.figures.append((text, good))
+
+
+def forms(**sizes: Any) -> pytest.MarkDecorator:
+    """`size` in the short form, which `./dev test` runs, and in the long one, which `./dev faults` runs."""
+    return pytest.mark.parametrize(
+        "size",
+        [
+            pytest.param(sizes["smoke"], id="smoke", marks=pytest.mark.smoke),
+            pytest.param(sizes["long"], id="long", marks=pytest.mark.long),
+        ],
+    )
+
+
+@pytest.fixture
+def counts(request: pytest.FixtureRequest) -> Counts:
+    made = request.node.stash[_COUNTS] = Counts(request.config.stash[_SEED])
+    return made
+
+
+@pytest.fixture
+def draw(request: pytest.FixtureRequest) -> random.Random:
+    """Chance of this test alone: which other tests run changes nothing."""
+    return random.Random(f"{request.config.stash[_SEED]}:{request.node.nodeid}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("faults")
+    group.addoption("--seed", type=int, help="repeats the faults of a run; without: another one each time")
+    group.addoption("--only", default="", help="faults and goals by name, as F9,G4")
+    group.addoption("--table", action="store_true", help="a table of all counts at the end")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    given = config.getoption("--seed")
+    config.stash[_SEED] = random.randrange(2**32) if given is None else given
+    config.stash[_TABLE] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = {name for name in config.getoption("--only").split(",") if name}
+    if not wanted:
+        return
+    kept = [item for item in items if wanted & set(_names(item))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    counted = item.stash.get(_COUNTS, None)
+    if counted is not None and report.when == "call":
+        row = (" ".join(_names(item)) or "-", counted, report.outcome, call.duration)
+        item.config.stash[_TABLE].append(row)
+    return report  # type: ignore[return-value]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    rows = config.stash[_TABLE]
+    if not config.getoption("--table") or not rows:
+        return
+    terminalreporter.section(f"counts; again with --seed {config.stash[_SEED]}")
+    for names, counted, outcome, seconds in rows:
+        verdict = {"passed": "holds", "skipped": "left out"}.get(outcome, "RED")
+        terminalreporter.line(f"{names:12} {verdict:8} {seconds:7.1f} s")
+        for text, good in counted.figures:
+            terminalreporter.line(f"{'':24}{'' if good else 'RED  '}{text}")
+    red = sum(outcome == "failed" for _, _, outcome, _ in rows)
+    terminalreporter.line(f"{len(rows)} counted, {red} red")
+
+
+def _names(item: pytest.Item) -> list[str]:
+    return [name for mark in item.iter_markers("fault") for name in mark.args]

@@ -21,6 +21,7 @@ from app.core.http import (
 )
 from app.core.limits import TooManyRequests
 from app.idempotency.errors import AnswerLost, KeyUsedOtherwise, RequestUnderWay
+from app.tracking import examples
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -69,7 +70,7 @@ def build(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for generated in ("HTTPValidationError", "ValidationError"):
         schemas.pop(generated, None)
-    schemas["Problem"] = PROBLEM_SCHEMA
+    schemas |= {"Problem": PROBLEM_SCHEMA} | examples.SCHEMAS
     components["securitySchemes"] = _SCHEMES
     return document
 

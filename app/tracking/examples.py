@@ -41,6 +41,7 @@ PREDICTION_SEEN: Schema = {
 SEGMENTS: Schema = {"model_id": "fraud_model_v2.0", "segments": [{"key": "channel", "values": ["web", "app"]}]}
 
 _NUMBER_OR_TEXT = {"type": ["number", "string", "boolean"]}
+_VALUES: Schema = {"type": ["number", "string", "boolean", "null"]}
 _ID = {"type": "string", "minLength": 1, "maxLength": 128, "description": "unique in the model; `inference_id` too"}
 _TIME = {"type": "string", "format": "date-time"}
 
@@ -56,7 +57,7 @@ FIELDS: dict[str, dict[str, Schema]] = {
             "additionalProperties": {"type": "number"},
             "description": "multiclass: by class, summing to 1",
         },
-        "features": {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}},
+        "features": {"type": "object", "additionalProperties": _VALUES},
         "segment": {"type": "object", "additionalProperties": _NUMBER_OR_TEXT, "maxProperties": 8},
         "subject": {"type": "string", "description": "whom it is about; kept as a keyed hash, for erasure"},
     },
@@ -68,31 +69,47 @@ FIELDS: dict[str, dict[str, Schema]] = {
     },
 }
 REQUIRED = {"predictions": ["prediction_id"], "labels": ["prediction_id", "actual"]}
+_CALLED = {"predictions": "Prediction", "labels": "Label"}
 
 
 def body(noun: str, row: Schema) -> Schema:
-    """OpenAPI's `requestBody` for rows of `noun`, of which `row` is one."""
-    record = {"type": "object", "properties": FIELDS[noun], "required": REQUIRED[noun]}
-    forms = [_form(noun, {"type": "array", "items": record}), _form("columns", _columns(noun))]
+    """OpenAPI's `requestBody` for rows of `noun`, of which `row` is one; `SCHEMAS` has what it refers to."""
     return {
         "required": True,
         "description": "At most 16 MiB. The column form and Arrow are two to five times as fast as rows. "
         "Of a key that an object repeats the last value counts.",
         "content": {
             JSON: {
-                "schema": {"oneOf": forms},
+                "schema": {"oneOf": [_reference(f"{_CALLED[noun]}Rows"), _reference(f"{_CALLED[noun]}Columns")]},
                 "examples": {
                     "rows": {"summary": "a list of rows", "value": {noun: [row]}},
                     "columns": {"summary": "a list per column", "value": {"columns": _turned(row)}},
                 },
             },
-            NDJSON: {"schema": {"type": "string"}, "example": "one row a line, each as in the list of rows"},
+            NDJSON: {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "one row a line, each as in the list of rows",
+            },
             ARROW: {
                 "schema": {"type": "string", "format": "binary"},
                 "example": "an IPC stream with these columns; features, segment and scores are structs",
             },
         },
     }
+
+
+def _schemas(noun: str) -> dict[str, Schema]:
+    """The named forms of a body: what generated clients call them."""
+    called = _CALLED[noun]
+    return {
+        f"{called}Row": {"type": "object", "properties": FIELDS[noun], "required": REQUIRED[noun]},
+        f"{called}Rows": _form(noun, {"type": "array", "items": _reference(f"{called}Row")}),
+        f"{called}Columns": _form("columns", _columns(noun)),
+    }
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _form(name: str, schema: Schema) -> Schema:
@@ -104,7 +121,7 @@ def _form(name: str, schema: Schema) -> Schema:
 def _columns(noun: str) -> Schema:
     """A list in place of each value; the members of objects have a list each."""
     turned = {
-        name: {"type": "object", "additionalProperties": {"type": "array"}}
+        name: {"type": "object", "additionalProperties": {"type": "array", "items": _VALUES}}
         if field.get("type") == "object"
         else {"type": "array", "items": field}
         for name, field in FIELDS[noun].items()
@@ -114,3 +131,6 @@ def _columns(noun: str) -> Schema:
 
 def _turned(row: Schema) -> Schema:
     return {name: _turned(value) if isinstance(value, dict) else [value] for name, value in row.items()}
+
+
+SCHEMAS: dict[str, Schema] = _schemas("predictions") | _schemas("labels")

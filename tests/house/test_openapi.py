@@ -62,6 +62,12 @@ class TestDocument:
         assert len(names) == len(set(names))
         assert all(re.fullmatch(r"[a-z][a-z_]*", name) for name in names)
 
+    def test_schemas_have_names_that_clients_can_take_over(self) -> None:
+        """Two classes of one name would get their module's path as theirs."""
+        names = [*DOCUMENT["components"]["schemas"]]
+        assert [name for name in names if not re.fullmatch(r"[A-Z][A-Za-z0-9]*|Body_\w+", name)] == []
+        assert len({name.lower() for name in names}) == len(names)
+
     def test_shows_the_table_of_scopes(self) -> None:
         assert all(f"| `{scope}` |" in DOCUMENT["info"]["description"] for scope in ROLES_OF)
 

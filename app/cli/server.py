@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from fastapi import FastAPI
 from uvicorn import Server
@@ -14,7 +15,7 @@ from uvicorn.supervisors.multiprocess import Process
 
 from app.cli.connection import BoundedConfig
 from app.cli.hosting import address
-from app.core import logs, telemetry
+from app.core import logs, shared_metrics
 from app.core.settings import Settings
 from app.main import create_app
 
@@ -55,7 +56,6 @@ def serve(settings: Settings, listening: socket.socket, *, workers: int, ready: 
     logs.configure(settings.log)
     if workers > 1:
         _prepare_workers(settings)
-    telemetry.empty_shared_folder()
     if workers == 1:
         _Single(_config(settings), ready).run(sockets=[listening])
         return
@@ -104,7 +104,8 @@ def _prepare_workers(settings: Settings) -> None:
     os.environ["ASSAY_DATABASE__URL"] = address(settings)
     os.environ["ASSAY_PORT"] = str(settings.port)
     os.environ["ASSAY_DATA_DIR"] = str(settings.data_dir.resolve())
-    os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(settings.data_dir.resolve() / "metrics"))
+    folder = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(settings.data_dir.resolve() / "metrics"))
+    shared_metrics.empty(Path(folder))
 
 
 class _Single(Server):
@@ -121,7 +122,7 @@ class _Single(Server):
 
 
 class _Several(Multiprocess):
-    """Says when all workers answer, and takes a dead one's gauges out of the metrics."""
+    """Says when all workers answer."""
 
     def __init__(self, config: BoundedConfig, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
         super().__init__(config, sockets)
@@ -130,13 +131,6 @@ class _Several(Multiprocess):
     def init_processes(self) -> None:
         super().init_processes()
         threading.Thread(target=self._wait, args=(tuple(self.processes),), daemon=True).start()
-
-    def keep_subprocess_alive(self) -> None:
-        before = {process.pid for process in self.processes}
-        super().keep_subprocess_alive()
-        for pid in before - {process.pid for process in self.processes}:
-            if pid is not None:
-                telemetry.process_ended(pid)
 
     def _wait(self, workers: tuple[Process, ...]) -> None:
         if all(worker.wait_until_ready(WORKER_START_S, self.should_exit) for worker in workers):

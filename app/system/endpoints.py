@@ -1,5 +1,6 @@
 """HTTP of health and metrics. Without credentials health is answered before it gets here (`core.edge`)."""
 
+import asyncio
 import hmac
 from typing import Annotated, Any, Literal
 
@@ -121,7 +122,7 @@ async def metrics(request: Request, settings: SettingsDep) -> Response:
         given = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, wanted):
             raise Unauthenticated("metrics need the token of ASSAY_METRICS__TOKEN")
-    return Response(telemetry.exposition(), media_type=telemetry.CONTENT_TYPE)
+    return Response(await asyncio.to_thread(telemetry.exposition), media_type=telemetry.CONTENT_TYPE)
 
 
 def _sent(ready_made: Prepared) -> Response:

@@ -1,13 +1,18 @@
 """`assay serve`: quick to be ready, several workers as quick as one, no orphans."""
 
+import http.client
 import os
 import signal
 import time
 from pathlib import Path
 
 import httpx
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cli.running import Running, alive, completed
+
+LIVE = "/api/v1/system/health/live"
 
 
 def children(pid: int) -> set[int]:
@@ -50,21 +55,71 @@ class TestServe:
                 times = []
                 for _ in range(30):
                     started = time.perf_counter()
-                    assert client.get("/api/v1/system/health/live").status_code == 200
+                    assert client.get(LIVE).status_code == 200
                     times.append(time.perf_counter() - started)
             # Without TCP_NODELAY on accepted sockets every answer takes 44 ms.
             assert sorted(times)[len(times) // 2] < 0.03
 
-            assert "assay_http_requests_total" in httpx.get(f"{command.url}/metrics").text
-            victim = min(workers(command.process.pid))
-            os.kill(victim, signal.SIGKILL)
-            command.wait_for(lambda: len(workers(command.process.pid) - {victim}) == 2)
+            told = self.whichever_is_asked_tells_the_sum(command)
+            self.a_killed_worker_is_replaced_and_its_total_stays(command, told)
 
             left = workers(command.process.pid)
             command.signal_group(signal.SIGTERM)
             assert command.process.wait(60) == 0
             assert not any(alive(worker) for worker in left)
             assert "Traceback" not in command.output()
+
+    def whichever_is_asked_tells_the_sum(self, command: Running) -> float:
+        """What all said in the end."""
+        each_answers_more_than(command, {})
+        told = {scraped(command.url) for _ in range(10)}
+        assert told == {sum(answered_by_each(command).values())}
+        return told.pop()
+
+    def a_killed_worker_is_replaced_and_its_total_stays(self, command: Running, told: float) -> None:
+        before = answered_by_each(command)
+        victim = min(workers(command.process.pid))
+        os.kill(victim, signal.SIGKILL)
+        assert scraped(command.url) >= told
+        seconds = command.wait_for(lambda: len(workers(command.process.pid) - {victim}) == 2)
+        assert seconds < 5  # until it is there; until it answers, only its own share of the time can be judged
+        each_answers_more_than(command, before)
+        assert max(processor_seconds(worker) for worker in workers(command.process.pid)) < 5
+        assert scraped(command.url) == sum(answered_by_each(command).values()) > told
+
+
+def answered_by_each(command: Running) -> dict[str, float]:
+    """How often liveness was answered, by the file of each worker that did so."""
+    counted = {}
+    for file in (command.data / "metrics").glob("counter_*.db"):
+        for family in MultiProcessCollector.merge([str(file)]):
+            for sample in family.samples:
+                if sample.labels.get("route") == LIVE:
+                    counted[file.name] = sample.value
+    return counted
+
+
+def each_answers_more_than(command: Running, before: dict[str, float]) -> None:
+    """Asks, on several new connections at once, until both workers have answered since."""
+
+    def asked() -> bool:
+        connections = [http.client.HTTPConnection("127.0.0.1", command.port) for _ in range(8)]
+        for connection in connections:
+            connection.request("GET", LIVE)
+        assert {connection.getresponse().status for connection in connections} == {200}
+        for connection in connections:
+            connection.close()
+        now = answered_by_each(command)
+        return len(now) == 2 and all(now[name] > before.get(name, 0) for name in now)
+
+    command.wait_for(asked)
+
+
+def scraped(url: str) -> float:
+    """The same number as Prometheus reads it."""
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    (requests,) = [family for family in families if family.name == "assay_http_requests"]
+    return sum(sample.value for sample in requests.samples if sample.labels.get("route") == LIVE)
 
 
 class TestMigrate:

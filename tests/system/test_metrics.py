@@ -1,15 +1,19 @@
 """`/metrics`: Prometheus' text, guarded where a token is set, right for several processes."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from pydantic import SecretStr
 
-from app.core import telemetry
+from app.core import shared_metrics, telemetry
 from app.core.clock import FrozenClock
 from app.core.settings import Settings
 from app.db.engine import Database
@@ -24,8 +28,8 @@ from app.core import telemetry
 for _ in range(int(sys.argv[1])):
     telemetry.answered("GET", "/x", 200, 0.01)
     telemetry.IN_PROGRESS.inc()
-if sys.argv[2] == "tell":
-    sys.stdout.buffer.write(telemetry.exposition())
+for _ in sys.stdin:
+    print(telemetry.exposition().decode(), end="end\\n", flush=True)
 """
 
 
@@ -49,21 +53,78 @@ class TestMetrics:
             assert (await client.get(METRICS, headers=bearer("wrong"))).status_code == 401
             assert (await client.get(METRICS, headers=bearer("of-the-scraper"))).status_code == 200
 
-    def test_several_processes_add_up(self, tmp_path: Path) -> None:
-        environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-        outputs = [
-            subprocess.run(
-                [sys.executable, "-c", COUNTING, *arguments],
-                env=environment,
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-            for arguments in (("3", "quiet"), ("4", "tell"))
-        ]
-        families = {family.name: family for family in text_string_to_metric_families(outputs[1])}
-        total = [s.value for s in families["assay_http_requests"].samples if s.name.endswith("_total")]
-        assert total == [7.0]
+
+class TestSeveralProcesses:
+    """Each writes files of its own into one folder, numbered by who lives."""
+
+    def test_add_up(self, tmp_path: Path) -> None:
+        with counting(tmp_path, 3) as first, counting(tmp_path, 4) as second:
+            assert total(first.told()) == total(second.told()) == 7
+            assert value(first.told(), "assay_http_requests_in_progress") == 7
+
+    def test_a_dead_one_keeps_its_totals_and_loses_its_gauges(self, tmp_path: Path) -> None:
+        with counting(tmp_path, 3) as first, counting(tmp_path, 4) as second:
+            first.process.kill()
+            first.process.wait()
+            assert total(second.told()) == 7
+            assert value(second.told(), "assay_http_requests_in_progress") == 4
+
+    def test_who_comes_after_takes_the_files_over(self, tmp_path: Path) -> None:
+        files = set()
+        for round_ in range(1, 4):
+            with counting(tmp_path, 5) as process:
+                assert total(process.told()) == 5 * round_
+                assert value(process.told(), "assay_http_requests_in_progress") == 5
+                process.process.kill()
+            files.add(len([*tmp_path.glob("*.db")]))
+        assert len(files) == 1
+
+    def test_a_new_run_counts_from_nothing_and_leaves_those_that_live(self, tmp_path: Path) -> None:
+        with counting(tmp_path, 3) as gone, counting(tmp_path, 4) as living:
+            gone.process.kill()
+            gone.process.wait()
+            shared_metrics.empty(tmp_path)
+            assert total(living.told()) == 4
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    process: subprocess.Popen[str]
+
+    def told(self) -> dict[str, list[Sample]]:
+        """What this process says when it is asked."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("tell\n")
+        self.process.stdin.flush()
+        text = "".join(iter(self.process.stdout.readline, "end\n"))
+        return {family.name: family.samples for family in text_string_to_metric_families(text)}
+
+
+@contextlib.contextmanager
+def counting(folder: Path, times: int) -> Iterator[Counting]:
+    """A process that has counted so often, and lives as long as the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COUNTING, str(times)],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        made = Counting(process)
+        made.told()
+        yield made
+        process.kill()
+
+
+def value(told: dict[str, list[Sample]], name: str) -> float:
+    (sample,) = told[name]
+    return sample.value
+
+
+def total(told: dict[str, list[Sample]]) -> float:
+    return sum(sample.value for sample in told["assay_http_requests"] if sample.name.endswith("_total"))
 
 
 def test_labels_are_of_a_closed_list() -> None:

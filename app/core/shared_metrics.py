@@ -1,0 +1,73 @@
+"""Metrics of several processes in one folder: each writes its own files, and whoever is asked adds them up.
+
+A process holds a number for as long as it lives, by a lock that the kernel gives back however it ends. Who comes after
+takes the number over with its counters: totals never go back, and a worker that dies again and again leaves no heap of
+files behind.
+"""
+
+import fcntl
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+
+def claim(folder: Path) -> str:
+    """The lowest number that nobody holds, held until this process ends; gauges of who had it before are gone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in map(str, itertools.count()):
+        descriptor = _lock(folder, number)
+        if descriptor is not None:  # it stays open on purpose
+            mark_process_dead(number, folder)  # type: ignore[no-untyped-call]
+            return number
+    raise AssertionError("unreachable: numbers don't end")
+
+
+def registry(folder: Path) -> CollectorRegistry:
+    """What all processes counted, dead ones too, and the gauges of those that live."""
+    for number in {_number(file) for file in folder.glob("gauge_live*.db")}:
+        with _if_free(folder, number) as dead:
+            if dead:
+                mark_process_dead(number, folder)  # type: ignore[no-untyped-call]
+    collected = CollectorRegistry()
+    MultiProcessCollector(collected, folder)  # type: ignore[no-untyped-call]
+    return collected
+
+
+def empty(folder: Path) -> None:
+    """Removes what ended processes left: a new run counts from nothing. Called before any worker starts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        with _if_free(folder, _number(file)) as dead:
+            if dead:
+                file.unlink(missing_ok=True)
+
+
+def _number(file: Path) -> str:
+    """`gauge_livesum_3.db` → `3`."""
+    return file.stem.rsplit("_", 1)[1]
+
+
+@contextmanager
+def _if_free(folder: Path, number: str) -> Iterator[bool]:
+    """Whether no living process holds the number; inside, nobody can take it."""
+    descriptor = _lock(folder, number)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _lock(folder: Path, number: str) -> int | None:
+    descriptor = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

@@ -52,6 +52,7 @@ from app.tracking.rollups.reading import Reading
 from app.tracking.rollups.upkeep import Upkeep
 from app.tracking.service import TrackingService
 from app.web import endpoints as web
+from app.web import problems
 from app.web.assets import PREFIX, Assets
 
 HEALTH = f"{api.PREFIX}/system/health"
@@ -158,7 +159,7 @@ def _identity(settings: Settings, database: Database, clock: Clock) -> tuple[Any
 
 @cache  # building them takes longer than everything else at the start; they hold nothing of one application
 def _operations() -> tuple[APIRoute, ...]:
-    return flat(api.router, system.metrics_router, docs.router(PREFIX), web.router)
+    return flat(api.router, system.metrics_router, docs.router(PREFIX), problems.router, web.router)
 
 
 def _lifespan(

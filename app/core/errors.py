@@ -20,13 +20,14 @@ class Place:
 class Problem(Exception):  # noqa: N818  the field calls it a problem (RFC 9457)
     """Base of every error the service answers with.
 
-    A subclass states `status` and a docstring, whose first line is the `title`; `type` is derived from the class name
-    (`IllegalMove` → `/problems/illegal-move`). Keywords given at raising become members of the answer. A subclass
-    without status or docstring fails at import.
+    A subclass states `status` and a docstring, whose first line is the `title` and the rest the `explanation`; `type`
+    is derived from the class name (`IllegalMove` → `/problems/illegal-move`, where a page shows both). Keywords given
+    at raising become members of the answer. A subclass without status or docstring fails at import.
     """
 
     status: ClassVar[int]
     title: ClassVar[str]
+    explanation: ClassVar[str]
     slug: ClassVar[str]
     headers: ClassVar[dict[str, str]] = {}
     kinds: ClassVar[dict[str, type["Problem"]]] = {}
@@ -34,7 +35,9 @@ class Problem(Exception):  # noqa: N818  the field calls it a problem (RFC 9457)
     def __init_subclass__(cls) -> None:
         if "status" not in cls.__dict__ or not cls.__doc__:
             raise TypeError(f"{cls.__name__} needs a status and a docstring")
-        cls.title = cls.__doc__.strip().splitlines()[0].rstrip(".")
+        title, _, explanation = cls.__doc__.strip().partition("\n")
+        cls.title = title.rstrip(".")
+        cls.explanation = " ".join(explanation.split())
         cls.slug = re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
         if cls.slug in Problem.kinds:
             raise TypeError(f"two problems are called {cls.slug}")

@@ -193,7 +193,7 @@ def _example(kind: type[Problem]) -> dict[str, Any]:
         "type": f"/problems/{kind.slug}",
         "title": kind.title,
         "status": kind.status,
-        "detail": " ".join((kind.__doc__ or kind.title).split("\n", 1)[-1].split()),
+        "detail": kind.explanation or f"{kind.title}.",
         "instance": "/api/v1/…",
         "request_id": "01J9ZQ4Y3W8V",
     }

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from opentelemetry.trace import Tracer
 
 from app import __version__, api
 from app.analytics.boards import Boards
@@ -28,15 +29,17 @@ from app.auth.usage import KeyUsage
 from app.auth.users import Users
 from app.core import logs
 from app.core.clock import Clock, SystemClock
-from app.core.edge import Edge, Gate, Prepared
+from app.core.edge import Edge, Gate, Prepared, template_of
 from app.core.health import Probed
 from app.core.http import render_problems
 from app.core.leaving import told_of_the_end
 from app.core.limits import Limits
 from app.core.routing import ShapedRouter, flat
 from app.core.settings import Settings
+from app.core.tracing import NO_TRACER, NamedSpans, Tracing, identified
 from app.db.engine import Database
 from app.idempotency.service import Claims
+from app.db.traced import TracedDatabase
 from app.lifecycle.service import LifecycleService
 from app.models.catalogue import Catalogue
 from app.models.service import ModelService
@@ -60,14 +63,22 @@ HEALTH = f"{api.PREFIX}/system/health"
 
 def create_app(settings: Settings, *, clock: Clock | None = None, database: Database | None = None) -> FastAPI:
     """The service on `settings.database.url`. A `database` that is given is open already and stays so."""
-    logs.configure(settings.log)
+    tracing = Tracing(settings.telemetry)
+    logs.configure(settings.log, *([identified] if tracing.on else []))
     gate = Gate()
-    opened = database or Database(_url(settings), settings.database)
-    built = services(settings, opened, clock or SystemClock())
+    opened = database or _database(settings, tracing)
+    built = services(settings, opened, clock or SystemClock(), tracing.tracer)
     built[Health] = Health(gate)
-    app = FastAPI(title="Assay", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Assay",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        telemetry=tracing.of_requests(),
+    )
     app.router = router = ShapedRouter(
-        lifespan=_lifespan(settings, gate, opened, built, owns_database=database is None),
+        lifespan=_lifespan(settings, gate, opened, built, tracing, owns_database=database is None),
         redirect_slashes=False,
     )
     app.state.services = built
@@ -86,15 +97,17 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
         prepared=_prepared(built[Health]),
         direct=router.direct,
     )
+    if tracing.on:
+        app.add_middleware(NamedSpans, route=partial(template_of, templates=templates))
     return app
 
 
-def services(settings: Settings, database: Database, clock: Clock) -> dict[type, Any]:
+def services(settings: Settings, database: Database, clock: Clock, tracer: Tracer = NO_TRACER) -> dict[type, Any]:
     """Every service, built once, filed by its type. Those with `run` work in the background (`Looping`), those with
     `health_probes` have a say in health (`Probed`)."""
     identity = _filed(*_identity(settings, database, clock))
     catalogue = Catalogue(database, settings.retention.days)
-    folder = Folder(database, clock, interval_s=settings.tracking.fold_interval_s)
+    folder = Folder(database, clock, interval_s=settings.tracking.fold_interval_s, tracer=tracer)
     reading = Reading(database, clock)
     curves = Curves(reading, clock)
     analytics = Analytics(catalogue, reading, curves, clock)
@@ -163,7 +176,13 @@ def _operations() -> tuple[APIRoute, ...]:
 
 
 def _lifespan(
-    settings: Settings, gate: Gate, database: Database, built: dict[type, Any], *, owns_database: bool
+    settings: Settings,
+    gate: Gate,
+    database: Database,
+    built: dict[type, Any],
+    tracing: Tracing,
+    *,
+    owns_database: bool,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -188,8 +207,15 @@ def _lifespan(
             yield
             await life.end(settings.http.drain_timeout_s)
         built[Limits].close()
+        await tracing.close()
 
     return lifespan
+
+
+def _database(settings: Settings, tracing: Tracing) -> Database:
+    if tracing.on:
+        return TracedDatabase(_url(settings), settings.database, tracing.tracer)
+    return Database(_url(settings), settings.database)
 
 
 def _prepared(health: Health) -> dict[str, Callable[[], Prepared]]:

@@ -1,6 +1,7 @@
 """Settings as a command gets them: from the environment, with a readable refusal."""
 
 import os
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,9 +16,16 @@ def load(**changes: Any) -> Settings:
     if wrong := list(mistyped(os.environ)):
         fail("\n".join(wrong), status=2)
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         fail("\n".join(_sentence(problem) for problem in error.errors(include_input=False)), status=2)
+    if settings.telemetry.otlp_endpoint is not None and not _can_export():
+        fail("ASSAY_TELEMETRY__OTLP_ENDPOINT needs the extra `otel`: pip install 'assay-tracker[otel]'", status=2)
+    return settings
+
+
+def _can_export() -> bool:
+    return find_spec("opentelemetry.sdk") is not None
 
 
 def _sentence(problem: Any) -> str:

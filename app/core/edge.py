@@ -196,7 +196,7 @@ class Edge:
         return None
 
     def _record(self, scope: Scope, exchange: Exchange, status: int, seconds: float) -> None:
-        route = exchange.route or self._template(scope)
+        route = exchange.route or template_of(scope, self._templates)
         telemetry.answered(scope["method"], route, status, seconds)
         if self._access is None or (exchange.route and status < HTTPStatus.INTERNAL_SERVER_ERROR):
             return  # nobody reads that health was asked and well
@@ -214,11 +214,13 @@ class Edge:
             }
         )
 
-    def _template(self, scope: Scope) -> str:
-        route = scope.get("route")
-        if route is not None:
-            return self._templates.get(id(route), UNMATCHED)
-        return "/static" if scope["path"].startswith("/static/") else UNMATCHED
+
+def template_of(scope: Scope, templates: Mapping[int, str]) -> str:
+    """The template of the route that a request went to; after the router has seen it."""
+    route = scope.get("route")
+    if route is not None:
+        return templates.get(id(route), UNMATCHED)
+    return "/static" if scope["path"].startswith("/static/") else UNMATCHED
 
 
 class _Answer:

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.core.settings import LogSettings
 _LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 _SECRET = ("password", "secret", "token", "authorization", "cookie")
 _OURS = ("app", "uvicorn")
+Step = Callable[[EventDict], None]
 _encoder = msgspec.json.Encoder(enc_hook=str)
 _stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
@@ -54,10 +56,22 @@ def access_writer() -> Callable[[EventDict], None] | None:
     root = structlog.get_logger().bind()
     if not root.is_enabled_for(logging.INFO):
         return None
-    if structlog.get_config()["processors"][-1] is not as_json:
+    processors = structlog.get_config()["processors"]
+    if processors[-1] is not as_json or any(isinstance(step, _Adding) for step in processors):
         return lambda event: root.info(**event)
     write = _StandardError().msg
     return lambda event: write(as_json(None, "", _stamp(None, "", {**event, "level": "info"})))
+
+
+@dataclass(frozen=True, slots=True)
+class _Adding:
+    """A processor that lets `add` write into each event."""
+
+    add: Step
+
+    def __call__(self, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+        self.add(event)
+        return event
 
 
 @lru_cache(maxsize=1024)  # the names are ours, and few
@@ -72,20 +86,27 @@ def _printable(value: Any) -> str:
 class JsonFormatter(logging.Formatter):
     """The same line for records of the standard library."""
 
+    def __init__(self, adding: Sequence[_Adding] = ()) -> None:
+        super().__init__()
+        self._adding = adding
+
     def format(self, record: logging.LogRecord) -> str:
         event: EventDict = {"event": record.getMessage(), "logger": record.name, "level": record.levelname.lower()}
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
+        for step in self._adding:
+            step.add(event)
         return as_json(None, "", _stamp(None, "", event)).decode()
 
 
-def configure(settings: LogSettings) -> None:
-    """Sets both up; may be called again."""
+def configure(settings: LogSettings, *add: Step) -> None:
+    """Sets both up; may be called again. Each `add` may write more into what is logged."""
+    adding = [_Adding(step) for step in add]
     level = getattr(logging, settings.level.upper())
     console = settings.format == "console"
     last: list[Any] = [structlog.dev.ConsoleRenderer(colors=False)] if console else [as_json]
     structlog.configure(
-        processors=[structlog.processors.add_log_level, _stamp, structlog.processors.format_exc_info, *last],
+        processors=[structlog.processors.add_log_level, _stamp, *adding, structlog.processors.format_exc_info, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=(lambda *_: structlog.PrintLogger()) if console else (lambda *_: _StandardError()),
         cache_logger_on_first_use=True,
@@ -94,7 +115,7 @@ def configure(settings: LogSettings) -> None:
     handlers = [handler for handler in root.handlers if getattr(handler, "of_assay", False)]
     handler = handlers[0] if handlers else logging.StreamHandler()
     handler.of_assay = True  # type: ignore[attr-defined]
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s") if console else JsonFormatter())
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s") if console else JsonFormatter(adding))
     if not handlers:
         root.addHandler(handler)
     root.setLevel(max(level, logging.WARNING))  # libraries speak up when something is wrong

@@ -104,6 +104,13 @@ class MetricsSettings(Group):
     token: SecretStr | None = Field(None, description="Bearer token of `/metrics`; required in production")
 
 
+class TelemetrySettings(Group):
+    otlp_endpoint: str | None = Field(
+        None, description="sends spans to this OpenTelemetry collector (OTLP over HTTP), as http://collector:4318"
+    )
+    sampled: float = Field(1.0, ge=0, le=1, description="share of the traces begun here that are sent")
+
+
 class LogSettings(Group):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged at least")
     format: Literal["json", "console"] = Field("json", description="json for machines, console for a terminal")
@@ -135,6 +142,7 @@ class Settings(BaseSettings):
     tracking: TrackingSettings = TrackingSettings()
     retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -159,6 +167,11 @@ class Settings(BaseSettings):
             raise ValueError("ASSAY_REDIS_URL must be redis://host:6379/0 (or rediss://…), or unset")
         if email is not None and not _EMAIL.fullmatch(email):
             raise ValueError("ASSAY_ADMIN_EMAIL must be an e-mail address, such as ada@example.com")
+        collector = self.telemetry.otlp_endpoint
+        if collector is not None and not collector.startswith(("http://", "https://")):
+            raise ValueError(
+                "ASSAY_TELEMETRY__OTLP_ENDPOINT must be an address such as http://collector:4318, or unset"
+            )
         try:
             [ip_network(proxy) for proxy in self.http.trusted_proxies]
         except ValueError:

@@ -61,6 +61,7 @@ class TestDevelopment:
             ("ASSAY_DATABASE__URL", "mysql://host/secret-name"),
             ("ASSAY_REDIS_URL", "http://host/secret-name"),
             ("ASSAY_ADMIN_EMAIL", "not an email"),
+            ("ASSAY_TELEMETRY__OTLP_ENDPOINT", "secret-name:4318"),
             ("ASSAY_HTTP__TRUSTED_PROXIES", '["10.0.0.1/8"]'),  # bits beyond the network
         ],
     )

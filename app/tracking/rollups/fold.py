@@ -9,9 +9,12 @@ import asyncio
 import logging
 from dataclasses import replace
 
+from opentelemetry.trace import Tracer
+
 from app.core.clock import SECOND, Clock
 from app.core.health import Finding, HealthProbe, Status
 from app.core.telemetry import FOLDED, FOLDING_LAG
+from app.core.tracing import NO_TRACER
 from app.db.engine import Database
 from app.tracking.ledger import Ledger, merge, unpack
 from app.tracking.repository import folding
@@ -30,10 +33,13 @@ WAKES_AFTER_S = 0.05  # lets the commits of one burst share a round
 class Folder:
     """Folds; any number of processes may, one works on a model at a time."""
 
-    def __init__(self, database: Database, clock: Clock, *, interval_s: float = 1.0) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, *, interval_s: float = 1.0, tracer: Tracer = NO_TRACER
+    ) -> None:
         self._database = database
         self._clock = clock
         self._interval_s = interval_s
+        self._tracer = tracer
         self._expansions = Expansions()
         self._woken = asyncio.Event()
         self._round_us = clock.now_us()
@@ -73,7 +79,9 @@ class Folder:
             try:
                 more = True
                 while more:
-                    done, more = await self._fold(model_no)
+                    with self._tracer.start_as_current_span("fold", attributes={"assay.model_no": model_no}) as span:
+                        done, more = await self._fold(model_no)
+                        span.set_attribute("assay.deltas", done)
                     folded += done
             except Exception:
                 logger.exception("model %s could not be folded", model_no)

@@ -38,8 +38,8 @@ from app.core.routing import ShapedRouter, flat
 from app.core.settings import Settings
 from app.core.tracing import NO_TRACER, NamedSpans, Tracing, identified
 from app.db.engine import Database
-from app.idempotency.service import Claims
 from app.db.traced import TracedDatabase
+from app.idempotency.service import Claims
 from app.lifecycle.service import LifecycleService
 from app.models.catalogue import Catalogue
 from app.models.service import ModelService

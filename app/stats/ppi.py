@@ -102,12 +102,16 @@ def _estimate(y: Floats, f: Floats, unlabelled: Floats, weight: float | None) ->
     """θ, its standard error, λ."""
     n, more = y.size, unlabelled.size
     if weight is None:
-        spread = np.concatenate((f, unlabelled)).var(ddof=1)
-        tuned = np.cov(y, f, ddof=0)[0, 1] / ((1 + n / more) * spread) if spread > 0 else 0.0
-        weight = float(np.clip(tuned, 0.0, 1.0))
+        weight = min(max(power_weight(y, f, unlabelled), 0.0), 1.0)
     rest = y - weight * f
     error = np.sqrt(weight**2 * unlabelled.var() / more + rest.var() / n)
     return float(weight * unlabelled.mean() + rest.mean()), float(error), weight
+
+
+def power_weight(y: Floats, f: Floats, unlabelled: Floats) -> float:
+    """λ of the least variance, cov(y, f) / ((1 + n/N) var f), not cut to [0, 1]; 0 where f is constant."""
+    spread = np.concatenate((f, unlabelled)).var(ddof=1)
+    return float(np.cov(y, f, ddof=0)[0, 1] / ((1 + y.size / unlabelled.size) * spread)) if spread > 0 else 0.0
 
 
 def _checked(*values: ArrayLike) -> tuple[Floats, Floats, Floats]:

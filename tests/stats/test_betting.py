@@ -6,20 +6,22 @@ import pytest
 from app.stats import boundaries
 from app.stats.betting import betting, log_capital, mean_excess, predicted_bets
 from app.stats.intervals import clopper_pearson
-from tests.stats.reference import VALUES, same
+from tests.stats.reference import named, same
 
 X = (np.arange(500) % 20 != 7) * 1.0
 
 
 class TestReferenceValues:
+    @pytest.mark.reference
     def test_betting_martingale(self) -> None:
         same(log_capital(X, 0.9)[[99, 499]], "confseq betting_mart x, m=.9 log at 100, 500")
 
+    @pytest.mark.reference
     def test_betting_sequence_to_one_grid_step(self) -> None:
-        key = next(key for key in VALUES if key.startswith("confseq betting_cs"))
         low, high = betting(X)
-        assert (low[99], high[99], low[499], high[499]) == pytest.approx(VALUES[key], abs=0.001)
+        same((low[99], high[99], low[499], high[499]), named("confseq betting_cs"), 1e-6, within=0.001)
 
+    @pytest.mark.reference
     def test_boundaries(self) -> None:
         one = boundaries.normal_mixture(1000, 0.05, tightest_at=500)
         same(one, "confseq normal_mixture_bound(v=1000,alpha=.05,v_opt=500,alpha_opt=.05,one_sided)")
@@ -31,10 +33,12 @@ class TestReferenceValues:
         rate = boundaries.beta_binomial(950, 1000, tightest_at=1000)
         same(rate, "confseq bernoulli_confidence_interval(950,1000,.05,t_opt=1000)")
 
+    @pytest.mark.reference
     def test_rate_by_a_beta_mixture(self) -> None:
         found = boundaries.rate_log_e(80, 1000, 0.05, (100, 1900))
         same(found, "beta-mixture log e-value s=80 n=1000 q0=.05 prior Beta(100,1900)")
 
+    @pytest.mark.reference
     def test_mixture_sequential_probability_ratio(self) -> None:
         same(boundaries.msprt(0.02, 5000, 0.25, 1e-4), "msprt normal mixture log e: xbar=.02, n=5000, sigma2=.25, tau2=1e-4")  # fmt: skip # noqa: E501
 

@@ -16,7 +16,7 @@ from app.stats.losses import Question, judge_bounded, judge_unbounded
 from app.stats.oddsratio import log_likelihoods
 from app.stats.paired import mcnemar_log_e
 from app.stats.rollout import forecast
-from tests.stats.reference import VALUES, same
+from tests.stats.reference import named, same
 
 THREE = (((20, 450), (4, 50)), ((25, 448), (6, 52)), ((22, 453), (9, 47)))
 
@@ -29,6 +29,7 @@ def run(asked: Canary, buckets: Iterable[tuple[tuple[int, int], tuple[int, int]]
 
 
 class TestConditionalLaw:
+    @pytest.mark.reference
     def test_reference_values(self) -> None:
         found = log_likelihoods(21, 450, 9, 50, np.log([1.0, 2.0]))
         same(found[1] - found[0], "fisher nc-hypergeometric logLR x=9 nb=50 na=450 s=30 OR=2 vs 1")
@@ -79,13 +80,13 @@ class TestConditionalLaw:
 
 
 class TestDecisions:
+    @pytest.mark.reference
     def test_reference_values(self) -> None:
         state, found = State(), []
         for stable, new in THREE:
             state = update(Canary(), state, stable=stable, new=new)
             found.append(mixture(state.worse))
-        key = next(key for key in VALUES if key.startswith("canary rollback log e"))
-        same(found, key)
+        same(found, named("canary rollback log e"))
 
     @pytest.mark.parametrize(("stable", "new", "looks", "outcome", "why"), [
         ((22, 450), (5, 50), 60, Outcome.FAIL, "twice as bad"),
@@ -183,6 +184,7 @@ class TestForecast:
 
 
 class TestShadow:
+    @pytest.mark.reference
     def test_reference_value_of_the_two_sided_mixture(self) -> None:
         """The two one-sided mixtures average to it."""
         sides = np.logaddexp(shadow.log_above(25, 10, 1.0), shadow.log_above(10, 25, 1.0)) - log(2)

@@ -10,6 +10,7 @@ from app.stats.diagnostics import assess, autocorrelation, dispersion, left_over
 from app.stats.planning import Budget, merge, plan_rate, plan_statistic
 from app.stats.seasons import DAY, POOLED, WEEK, slot_of
 from app.stats.sequential import Bucket, Kind, Monitor, begin, replay, update
+from tests.stats.reference import named, same
 
 MONDAY_US = 1_736_726_400_000_000  # 13 January 2025, 00:00 UTC
 HOUR_US = 3_600_000_000
@@ -27,6 +28,13 @@ class TestDispersion:
         wanted = chi2_contingency(np.stack((x, n - x)), correction=False)
         found = dispersion(x, n)
         assert (found.ratio, found.p) == pytest.approx((wanted.statistic / 3, wanted.pvalue), rel=1e-12)
+
+    @pytest.mark.reference
+    def test_reference(self) -> None:
+        """Buckets by side are a table of two rows."""
+        one, other = np.full(10, 100), np.array([62, 55, 48, 50, 51, 47, 53, 49, 45, 40])
+        found = dispersion(one, one + other)
+        same((9 * found.ratio, found.p), named("chi2_contingency"))
 
     @pytest.mark.parametrize(("x", "n", "why"), [
         ([3], [50], "one bucket"),

@@ -21,6 +21,7 @@ COUNTS = "ref=[100]*10 cur=[62,55,48,50,51,47,53,49,45,40]"
 
 
 class TestSamples:
+    @pytest.mark.reference
     def test_reference(self) -> None:
         a, b = Sorted.of(A), Sorted.of(B)
         found = ks(a, b)
@@ -96,6 +97,7 @@ class TestSamples:
 
 
 class TestCounts:
+    @pytest.mark.reference
     def test_reference(self) -> None:
         raw = divergences(REF, CUR, added=0.0)
         n, m = 1000, 500

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score as sklearn_auc
 from app.stats import estimation
 from app.stats.cbpe import FEW, METRICS, UNCHANGED
 from app.stats.codes import SCORE_BINS, score_bin
+from app.stats.ppi import power_weight
 from app.stats.reweighting import dle, m_cbpe
 from app.stats.selective import LEAST_PROBABILITY, hajek, plan
 from tests.stats.reference import same
@@ -28,6 +29,7 @@ def rows(
 class TestFewLabels:
     Y = (FEW_ROWS % 5 != 0) * 1.0
 
+    @pytest.mark.reference
     @pytest.mark.parametrize("weight", [None, 1, 0.5])
     def test_reference(self, weight: float | None) -> None:
         f = 0.5 + 0.3 * np.sin(1.3 * FEW_ROWS) + 0.15 * self.Y
@@ -39,6 +41,7 @@ class TestFewLabels:
         )
         same((found.value, found.low, found.high), key)
 
+    @pytest.mark.reference
     def test_reference_of_strong_predictions(self) -> None:
         f = np.clip(0.4 * self.Y + 0.4 + 0.15 * np.sin(FEW_ROWS), 0, 1)
         more = np.clip(0.4 * (MANY_ROWS % 5 != 1) + 0.4 + 0.15 * np.sin(1.3 * MANY_ROWS), 0, 1)
@@ -49,6 +52,8 @@ class TestFewLabels:
         found = estimation.ppi_mean(self.Y, f, more)
         same((found.value, found.low, found.high), key)
         same((found.value, found.low, found.high), "ppi (lam=1)")
+        weight = power_weight(self.Y, f, more) * 100 / 99  # the reference divides the covariance by n − 1
+        same(weight, "own power-tuned lambda (cov ddof1 / pooled var ddof1 / (1+n/N))")
 
     def test_few_errors_fall_back_on_the_labels(self) -> None:
         found = estimation.ppi_rate(self.Y, self.Y, np.full(1000, 0.8))

@@ -16,6 +16,7 @@ THEIRS = {"holm": "holm", "bh": "fdr_bh", "by": "fdr_by"}
 
 @pytest.mark.parametrize(("name", "method"), METHODS.items(), ids=METHODS)
 class TestAdjusted:
+    @pytest.mark.reference
     def test_reference_values(self, name: str, method: Callable[..., np.ndarray]) -> None:
         same(method(P), f"{name}{P}")
 

@@ -1,9 +1,5 @@
 """The reference results (other packages' and published figures) that belong to these modules, to 1e-8 relative."""
 
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -12,9 +8,10 @@ from app.stats.auc import Ranks, delong, delong_interval
 from app.stats.calibration import errors
 from app.stats.metrics import estimate
 from app.stats.tally import Shape, Tally, Task
+from tests.stats.reference import VALUES, same
 from tests.stats.rows import tally
+from tests.stats.simulations.coverage import tally_of
 
-REFERENCE: dict[str, Any] = json.loads((Path(__file__).parent / "reference_values.json").read_text())
 METHODS = {
     "wilson": intervals.wilson,
     "beta": intervals.clopper_pearson,
@@ -23,10 +20,6 @@ METHODS = {
     "normal": intervals.normal,
 }
 Z = 1.959963984540054
-
-
-def same(found: Any, key: str, tolerance: float = 1e-8) -> None:
-    np.testing.assert_allclose(np.squeeze(found), REFERENCE[key], rtol=tolerance, atol=1e-12, err_msg=key)
 
 
 def counts(tp: int, fp: int, fn: int, tn: int) -> Tally:
@@ -40,26 +33,31 @@ def counts(tp: int, fp: int, fn: int, tn: int) -> Tally:
     return tally(Shape(Task.BINARY, 2), rows)
 
 
-@pytest.mark.parametrize("key", [key for key in REFERENCE if key.startswith("prop_ci")])
+@pytest.mark.reference
+@pytest.mark.parametrize("key", [key for key in VALUES if key.startswith("prop_ci")])
 def test_proportions(key: str) -> None:
     rate, method = key.removeprefix("prop_ci[").removesuffix("]").split(",")
     same(METHODS[method](*map(int, rate.split("/"))), key)
 
 
+@pytest.mark.reference
 def test_difference_of_proportions() -> None:
     same(intervals.newcombe_diff(45, 500, 25, 500), "newcombe_diff[45/500 vs 25/500]")
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(("x", "n"), [(50, 1000), (2, 50), (500, 10_000)])
 def test_beta_mixture_sequence(x: int, n: int) -> None:
     same(intervals.beta_mixture(x, n), f"beta-mixture CS for a rate s={x} n={n} alpha=.05 prior Beta(.5,.5)")
 
 
+@pytest.mark.reference
 def test_asymptotic_sequence() -> None:
     key = "asympCS half-width sd=.5 n=5000 alpha=.05 rho2=(-2log a+log(-2log a+1))/5000"
     same(intervals.asymptotic(0.5, 5000), key)
 
 
+@pytest.mark.reference
 def test_delong_of_two_scores() -> None:
     i = np.arange(200)
     actual = i % 4 == 0
@@ -67,10 +65,10 @@ def test_delong_of_two_scores() -> None:
     area, covariance = delong(actual, scores)
     z = (area[0] - area[1]) / np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     key = "delong y=(i%4==0), s1=sin(1.7i)+.9y, s2=.8cos(2.3i)+.5y, i<200: auc1,auc2,var1,var2,cov,z,p"
-    found = (*area, covariance[0, 0], covariance[1, 1], covariance[0, 1], z)
-    np.testing.assert_allclose(found, REFERENCE[key][:6], rtol=1e-8)
+    same((*area, covariance[0, 0], covariance[1, 1], covariance[0, 1], z), key, part=slice(6))
 
 
+@pytest.mark.reference
 def test_logit_interval_of_an_area() -> None:
     """The reference takes z; with a million degrees of freedom Satterthwaite's t is z to 1e-6."""
     half = 0.0012335782020727758 / 2
@@ -81,10 +79,12 @@ def test_logit_interval_of_an_area() -> None:
 class TestCounts:
     TALLY = counts(90, 20, 30, 860)
 
+    @pytest.mark.reference
     def test_values(self) -> None:
         found = [estimate(self.TALLY, name).value[0] for name in ("precision", "recall", "f1", "mcc", "kappa")]
         same(found, "counts tp90 fp20 fn30 tn860: precision, recall, F1, MCC, kappa")
 
+    @pytest.mark.reference
     def test_f1_by_jaccard(self) -> None:
         j = [np.array(ends) for ends in (intervals.wilson(90, 140), intervals.clopper_pearson(90, 140))]
         same(2 * j[0] / (1 + j[0]), "F1 CI via Wilson on Jaccard tp/(tp+fp+fn) then 2q/(1+q)")
@@ -92,22 +92,33 @@ class TestCounts:
         found = estimate(self.TALLY, "f1")  # 140 cases are fewer than 200: the exact one is shown
         same((found.low, found.high), "F1 CI via Clopper-Pearson on Jaccard")
 
+    @pytest.mark.reference
+    def test_delta_error_of_f1(self) -> None:
+        """With many rows every honest interval is the delta method's."""
+        many = estimate(tally_of(np.array([[[860, 20], [30, 90]]]) * 10**12), "f1")
+        error = (many.high - many.low) / (2 * Z) * 10**6
+        same(error, "delta se of F1, MCC for these counts", 1e-6, part=slice(1))
+        same(error, "F1 delta se closed form 2/(1+J)^2*sqrt(J(1-J)/n_u), J=tp/(tp+fp+fn)", 1e-6)
+
+    @pytest.mark.reference
     def test_delta_error_of_mcc(self) -> None:
         found = estimate(self.TALLY, "mcc")
         error = (np.arctanh(found.high) - np.arctanh(found.low)) / (2 * Z) * (1 - found.value**2)
-        np.testing.assert_allclose(error[0], REFERENCE["delta se of F1, MCC for these counts"][1], rtol=1e-6)
+        same(error[0], "delta se of F1, MCC for these counts", 1e-6, part=slice(1, 2))
 
 
 class TestProbabilities:
     ACTUAL = (np.arange(20) % 3 == 0) * 1.0
     SCORE = np.linspace(0.05, 0.95, 20)
 
+    @pytest.mark.reference
     def test_losses(self) -> None:
         rows = {"actual": self.ACTUAL, "predicted": (self.SCORE >= 0.5) * 1, "score": self.SCORE}
         tallied = tally(Shape(Task.BINARY, 2), rows | {"delay_us": np.zeros(20, np.int64)})
         found = [estimate(tallied, name).value[0] for name in ("brier", "log_loss")]
         same(found, "y=(i%3==0), p=linspace(.05,.95,20): brier, logloss")
 
+    @pytest.mark.reference
     def test_calibration_errors(self) -> None:
         bins = np.minimum((self.SCORE * 5).astype(int), 4)
         claimed, hits, rows = (
@@ -117,6 +128,7 @@ class TestProbabilities:
 
 
 class TestRegression:
+    @pytest.mark.reference
     def test_values_and_interval(self) -> None:
         i = np.arange(60)
         actual = 0.1 * i

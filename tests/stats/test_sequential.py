@@ -15,7 +15,7 @@ from app.stats.budget import OVERSHOOT, log_threshold, overshoot
 from app.stats.conformal import count_p, rank_among, rank_p
 from app.stats.draws import key_of, uniform, uniforms
 from app.stats.sequential import Bucket, Detector, Kind, Monitor, State, begin, replay, update
-from tests.stats.reference import VALUES, same
+from tests.stats.reference import named, same
 
 ALL = Monitor(
     key_of("monitor"),
@@ -36,19 +36,21 @@ def buckets(count: int, start: int = 0, rate: float = 0.05) -> list[Bucket]:
 
 
 class TestReferenceValues:
+    @pytest.mark.reference
     def test_floor_over_five_buckets(self) -> None:
-        key = next(key for key in VALUES if key.startswith("SR e-detector"))
-        same(edetector.trail(rate_floor(0.05, [25, 30, 22, 41, 52], 500)), key)
+        same(edetector.trail(rate_floor(0.05, [25, 30, 22, 41, 52], 500)), named("SR e-detector"))
 
+    @pytest.mark.reference
     def test_ranks_over_six_p_values(self) -> None:
-        key = next(key for key in VALUES if key.startswith("rank SR"))
-        same(edetector.trail(NORMAL.log_increments([0.5, 0.03, 0.2, 0.01, 0.005, 0.004])), key)
+        same(edetector.trail(NORMAL.log_increments([0.5, 0.03, 0.2, 0.01, 0.005, 0.004])), named("rank SR"))
 
+    @pytest.mark.reference
     def test_conformal_p_values(self) -> None:
         above, equal = rank_among((22, 24, 25, 26, 30), 30)
         same(rank_p(above, equal, 5, 0.25), "conformal p: past errors [24,25,26,30,22], x=30, V=.25 -> (#past>x + V*(#past==x + 1))/(n+1)")  # fmt: skip # noqa: E501
         same(count_p(10_000, 500, 500, 40, 0.5), "hypergeom p: ref N=10000 S=500, bucket n=500 x=40, V=.5 -> sf(x)+V*pmf(x)")  # fmt: skip # noqa: E501
 
+    @pytest.mark.reference
     def test_weights_of_starts(self) -> None:
         same(edetector.start_weight([1, 2, 3]), "first three w_k")
         same(edetector.WEIGHT_TOTAL, "weights w_k=1/(C (k+1) log^2(k+1)), C")

@@ -8,19 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc, fdtrc
+from scipy.special import chdtrc, chdtri, fdtrc
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # H is demoted where the buckets vary more than this times what their rows allow, or provably more (p < .01).
 MOST_DISPERSION, LEAST_P = 1.2, 0.01
+# And where so few buckets are known that a stream with twice the variance would look like this in 2 of 100 references.
+DOUBTED, MISSED = 2.0, 0.02
 # Fewer merged buckets than this say nothing of their own autocorrelation (limit 2/√20 = .45).
 LEAST_BUCKETS = 20
+# H is demoted by what neighbours taken together show only where there are this many: fewer show too much by chance.
+MANY = 60
 # Divisors of a day, so that seasons survive merging.
 LADDER = (1, 2, 3, 4, 6, 8, 12, 24)
 # Merging m independent buckets divides their variance by m; more than this is left over where neighbours agree.
 STABLE_VARIANCE = 1.25
+# Standard errors beyond which larger buckets show a rate that wanders: of 7 sizes, 3 independent streams in 100 do.
+WANDERING = 2.5
 # From this many buckets the usual limit of an autocorrelation, 2/√K, is small enough to protect R.
 LONG = 100
 # R keeps its rate with this much autocorrelation between the buckets it ranks (AR(1), .3 to .9: at most .06 at .05).
@@ -29,11 +35,27 @@ MOST_LEFT = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Dispersion:
-    """`ratio`: variance between buckets over that of independent rows; `p` of ratio = 1 against more. NaN: unknown."""
+    """`ratio`: variance between buckets over that of independent rows; `p` of ratio = 1 against more. NaN: unknown.
+
+    `buckets` beyond one per slot are what it rests on.
+    """
 
     ratio: float
     p: float
     buckets: int
+    slots: int = 1
+
+    @property
+    def margin(self) -> float:
+        """How far the ratio is below the most at which H may page; −∞ where it is unknown.
+
+        The limit is such that twice the variance of independent rows passes with chance .02 at most, and never above
+        1.2: what few buckets cannot show must not be taken for granted.
+        """
+        if np.isnan(self.ratio):
+            return -np.inf
+        df = self.buckets - self.slots
+        return float(min(MOST_DISPERSION, DOUBTED * chdtri(df, 1 - MISSED) / df) - self.ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +132,10 @@ def merging(values: ArrayLike, slot: ArrayLike | None = None) -> int:
     """The least m of LADDER at which means of m neighbours look independent; 0 if none does with ≥ 20 left.
 
     On the values less their slot's mean. Single buckets pass with lag-1 autocorrelation r < 2/√K (1/√K below 100
-    buckets, where a weak dependence that would already break the promise can't be seen otherwise). If they fail,
-    dependence is taken as a fact: means of m must pass r < 1/√K, leave at most .15 of autocorrelation if the stream
-    is AR(1) with the r found, and have a variance that falls as 1/m.
+    buckets, where a weak dependence that would already break the promise can't be seen otherwise), and if the means of
+    neighbours vary no more than theirs would. If they fail, dependence is taken as a fact: means of m must pass
+    r < 1/√K, leave at most .15 of autocorrelation if the stream is AR(1) with the r found, and have a variance that
+    falls as 1/m.
 
     >>> merging(np.random.default_rng(1).normal(size=200))
     1
@@ -120,7 +143,8 @@ def merging(values: ArrayLike, slot: ArrayLike | None = None) -> int:
     values = np.asarray(values, np.float64)
     rest = values - values.mean() if slot is None else _away_from_slot(values, np.asarray(slot))
     found = autocorrelation(rest)
-    if len(rest) >= LEAST_BUCKETS and found < (2 if len(rest) >= LONG else 1) / np.sqrt(len(rest)):
+    limit = (2 if len(rest) >= LONG else 1) / np.sqrt(max(len(rest), 1))
+    if len(rest) >= LEAST_BUCKETS and found < limit and not _wanders(rest):
         return 1
     for m in LADDER[1:]:
         means = merged(rest, m)
@@ -130,6 +154,22 @@ def merging(values: ArrayLike, slot: ArrayLike | None = None) -> int:
         if independent and left_over(found, m) <= MOST_LEFT and _variance_is_stable(rest, m):
             return m
     return 0
+
+
+def _wanders(rest: Floats) -> bool:
+    """Whether means of neighbours vary more than independent buckets' would, by 2.5 standard errors, at any size.
+
+    A rate that wanders slowly shows little at lag 1: at lags 1 to 4 together it does.
+    """
+    sizes = [m for m in LADDER[1:] if len(rest) // m >= LEAST_BUCKETS]
+    return any(
+        m * _variance(merged(rest, m)) > _variance(rest) * (1 + WANDERING * np.sqrt(2 / (len(rest) // m)))
+        for m in sizes
+    )
+
+
+def _variance(rest: Floats) -> float:
+    return float(np.var(rest))
 
 
 def left_over(r: float, m: int) -> float:
@@ -178,9 +218,9 @@ def assess(
     values, slot = np.asarray(values, np.float64), np.asarray(slot)
     seasonal = period_p(values, slot)
     m = merging(values, slot)
-    spread = Dispersion(np.nan, np.nan, 0) if x is None or n is None else _within(np.asarray(x), np.asarray(n), slot)
+    spread = Dispersion(np.nan, np.nan, 0) if x is None or n is None else _worst(np.asarray(x), np.asarray(n), slot)
     kept = merged(_away_from_slot(values, slot), max(m, 1))
-    rows = m == 1 and spread.ratio <= MOST_DISPERSION and spread.p >= LEAST_P
+    rows = m == 1 and spread.margin >= 0 and spread.p >= LEAST_P
     return Assumptions(
         dispersion=spread,
         autocorrelation=autocorrelation(kept),
@@ -194,6 +234,20 @@ def assess(
     )
 
 
+def _worst(x: Ints, n: Ints, slot: NDArray[np.int64]) -> Dispersion:
+    """Of the dispersions of 1, 2, … neighbours taken together, the one farthest beyond its limit, or closest to it.
+
+    A rate that wanders over hours hardly shows in buckets of a few minutes; in larger ones it does.
+    """
+    sizes = [m for m in LADDER if m == 1 or len(x) // m >= MANY]
+    return min((_within(*_joined(x, n, slot, m)) for m in sizes), key=lambda found: found.margin)
+
+
+def _joined(x: Ints, n: Ints, slot: NDArray[np.int64], m: int) -> tuple[Ints, Ints, NDArray[np.int64]]:
+    whole = len(x) // m * m
+    return x[:whole].reshape(-1, m).sum(axis=1), n[:whole].reshape(-1, m).sum(axis=1), slot[:whole:m] // m
+
+
 def _within(x: Ints, n: Ints, slot: NDArray[np.int64]) -> Dispersion:
     """χ² summed over the slots."""
     parts = [dispersion(x[slot == name], n[slot == name]) for name in np.unique(slot)]
@@ -202,7 +256,7 @@ def _within(x: Ints, n: Ints, slot: NDArray[np.int64]) -> Dispersion:
     if not df:
         return Dispersion(np.nan, np.nan, len(n))
     chi2 = sum(value for value, _ in known)
-    return Dispersion(chi2 / df, float(chdtrc(df, chi2)), len(n))
+    return Dispersion(chi2 / df, float(chdtrc(df, chi2)), df + len(known), len(known))
 
 
 def _reason(m: int, spread: Dispersion, is_rate: bool) -> str:

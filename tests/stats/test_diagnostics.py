@@ -46,6 +46,26 @@ class TestDispersion:
         assert np.isnan(dispersion(x, n).ratio), why
 
 
+class TestRowsOfFewBuckets:
+    def test_twice_the_variance_seldom_lets_h_page(self) -> None:
+        """20 buckets vary by chance: the ratio of a stream at 2 is below 1.2 in one of ten, below the limit in 50."""
+        random, paging = np.random.default_rng(5), 0
+        for _ in range(400):
+            rate = random.beta(0.95 * 474, 0.05 * 474, 20)
+            x = random.binomial(500, 1 - rate)
+            found = assess(x / 500, np.zeros(20), x=x, n=np.full(20, 500))
+            paging += found.rows_hold
+        assert paging <= 20
+
+    def test_what_shows_in_larger_buckets_only_demotes_h(self) -> None:
+        random, paging = np.random.default_rng(6), 0
+        for _ in range(100):
+            rate = np.repeat(random.beta(0.95 * 474, 0.05 * 474, 120), 5)
+            x = random.binomial(100, 1 - rate)
+            paging += assess(x / 100, np.zeros(600), x=x, n=np.full(600, 100)).rows_hold
+        assert paging == 0
+
+
 class TestTime:
     def test_autocorrelation_of_a_stream(self) -> None:
         values, now, random = [], 0.0, np.random.default_rng(1)
@@ -75,9 +95,17 @@ class TestTime:
 
 class TestMerging:
     def test_leaves_a_season_alone(self) -> None:
-        values = np.array([bucket.value for bucket in reference(season=0.03)])
-        assert merging(values) != 1
-        assert merging(values, np.arange(240) % 24) == 1
+        streams = [np.array([bucket.value for bucket in reference(season=0.03, seed=seed)]) for seed in range(40)]
+        assert all(merging(values) != 1 for values in streams)
+        assert sum(merging(values, np.arange(240) % 24) == 1 for values in streams) >= 36
+
+    def test_a_rate_that_wanders_slowly_is_seen_in_larger_buckets(self) -> None:
+        """Blocks of five buckets share their rate: autocorrelations of .14, .10, .07 and .03, below the limit at lag 1."""
+        random, left = np.random.default_rng(3), 0
+        for _ in range(40):
+            rate = np.repeat(random.normal(0.05, 0.01, 60), 5)
+            left += merging(random.binomial(100, rate.clip(0.001)) / 100) == 1
+        assert left <= 16
 
     def test_cannot_certify_a_short_dependent_reference(self) -> None:
         assert merging(np.repeat(np.random.default_rng(1).normal(size=10), 5)) == 0

@@ -9,8 +9,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.random import Generator
-from pytest import Mark
 
 from tests import stats as package
 from tests.stats.reference import COMPARED, VALUES, Compared
@@ -20,7 +20,9 @@ from tests.stats.simulations.registry import Check, Result, register
 def marked() -> Iterator[Callable[[], None]]:
     """Every test marked `reference`, once for each row of its parameters."""
     names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.name.startswith("test_")]
-    for module in (importlib.import_module(f"{package.__name__}.{name}") for name in names if name != "test_simulations"):
+    for module in (
+        importlib.import_module(f"{package.__name__}.{name}") for name in names if name != "test_simulations"
+    ):
         for name, value in vars(module).items():
             if name.startswith("Test"):
                 for function in vars(value).values():
@@ -39,7 +41,7 @@ def calls(function: Any, holder: type | None = None) -> Iterator[Callable[[], No
         yield partial(bound, **ChainMap(*chosen))
 
 
-def marks_of(of: Any) -> list[Mark]:
+def marks_of(of: Any) -> list[pytest.Mark]:
     return list(getattr(of, "pytestmark", []))
 
 

@@ -100,7 +100,7 @@ class TestMerging:
         assert sum(merging(values, np.arange(240) % 24) == 1 for values in streams) >= 36
 
     def test_a_rate_that_wanders_slowly_is_seen_in_larger_buckets(self) -> None:
-        """Blocks of five buckets share their rate: autocorrelations of .14, .10, .07 and .03, below the limit at lag 1."""
+        """Blocks of five buckets share their rate: autocorrelations .14, .10, .07 and .03, below the limit at lag 1."""
         random, left = np.random.default_rng(3), 0
         for _ in range(40):
             rate = np.repeat(random.normal(0.05, 0.01, 60), 5)

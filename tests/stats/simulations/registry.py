@@ -9,12 +9,16 @@ from numpy.random import Generator
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`figure` in words of the title; `band`: what it must be in; `detail`: what else was seen."""
+    """`figure` in words of the title; `band`: what it must be in; `detail`: what else was seen.
+
+    `table`: a heading and rows, for what one figure can't tell.
+    """
 
     figure: float
     band: str
     passed: bool
     detail: str = ""
+    table: tuple[tuple[str, ...], ...] = ()
 
 
 Run = Callable[[int, Generator], Result]

@@ -1,0 +1,5 @@
+from rich.console import Console
+
+
+def draw(console: Console) -> int:
+    return 0

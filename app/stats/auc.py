@@ -5,6 +5,7 @@ rows is always within value ± bound. Multiclass: macro over the classes, one ag
 """
 
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,15 @@ from scipy.special import digamma, expit, logit
 
 from app.stats.evidence import ASYMPTOTIC, IID, LOGIT, Estimates, Evidence, Ranked, Smooth, counted, notes, unlabelled
 from app.stats.intervals import t_of, z_of
+from app.stats.ladder import Ladder, side_by_side
 from app.stats.registry import BOTH, metric
 from app.stats.tally import Tally
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
 Ends = tuple[Floats, Floats]
 
-POINTS_AT_ONCE = 128  # so that the working arrays (1 MB each) stay in the cache
+NEWTON_STEPS, NEAR_ENOUGH = 60, 1e-13  # about a dozen are taken; halving the bracket alone would take 43
 ROUNDING = 1e-12  # float64 sums of a thousand bins; joins the certified bound
 ONE_OUTCOME = "undefined, the scored rows have only one outcome"
 AVERAGED = "the macro average's standard error is bounded by the mean of the classes'"
@@ -26,7 +29,8 @@ AVERAGED = "the macro average's standard error is bounded by the mean of the cla
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """[P, c] for c one-against-rest problems: area, its bound, DeLong's two variance parts, positives and negatives."""
+    """Of one-against-rest problems, [R] or [P, c]: area, its bound, DeLong's variance in two parts, and the rows of
+    either outcome."""
 
     area: Floats
     bound: Floats
@@ -40,6 +44,18 @@ class Ranks:
         return (self.positives > 0) & (self.negatives > 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """[R] average precision, its bound, its variance; NaN where an outcome is missing."""
+
+    value: Floats
+    bound: Floats
+    variance: Floats
+
+
+OfProblems = TypeVar("OfProblems", Ranks, Precision)
+
+
 @metric(tasks=BOTH, needs_scores=True, needs_histogram=True, meaning="Chance that a positive scores above a negative.")
 def roc_auc(tally: Tally) -> Evidence:
     """Σ P_j (Q_<j + Q_j/2) / (mn) over bins; the value from all rows is within Σ P_j Q_j / (2mn).
@@ -47,7 +63,7 @@ def roc_auc(tally: Tally) -> Evidence:
     At a fixed n the union of Newcombe's method 5 and the logit-DeLong interval with Satterthwaite's t: DeLong alone
     covers .85 with 50 positives at .98, the union at least .949 in all cells tried.
     """
-    ranks = _joined([from_histogram(pos, neg) for pos, neg in _histograms(tally)], tally.score_classes)
+    ranks = _by_class(ranks_of(tally.ladder), tally)
     value, bound = _macro(ranks.area, ranks.usable), _macro(ranks.bound, ranks.usable)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = _macro(np.sqrt(ranks.of_positives + ranks.of_negatives), ranks.usable)
@@ -73,12 +89,11 @@ def pr_auc(tally: Tally) -> Evidence:
     Interval: delta method on the logit, by the influence function of Σ P_k TP_k/(TP_k + FP_k) / m. Multiclass as
     `roc_auc`.
     """
-    parts = [average_precision(pos, neg) for pos, neg in _histograms(tally)]
-    area, bounds, variances = (_stack([part[i] for part in parts], tally.score_classes) for i in range(3))
-    usable = ~np.isnan(area)
-    value = _macro(area, usable)
+    found = _by_class(precision_of(tally.ladder), tally)
+    usable = ~np.isnan(found.value)
+    value = _macro(found.value, usable)
     with np.errstate(divide="ignore", invalid="ignore"):
-        spread = tally.scored * (_macro(np.sqrt(variances), usable) / (value * (1 - value))) ** 2
+        spread = tally.scored * (_macro(np.sqrt(found.variance), usable) / (value * (1 - value))) ** 2
     return Smooth(
         value=value,
         variance=np.where(spread > 0, spread, np.nan),
@@ -88,42 +103,67 @@ def pr_auc(tally: Tally) -> Evidence:
         limits=(0.0, 1.0),
         note=_note(tally, value),
         assumption=ASYMPTOTIC,
-        bound=_macro(bounds, usable),
+        bound=_macro(found.bound, usable),
     )
 
 
-def from_histogram(positive: NDArray[np.int64], negative: NDArray[np.int64]) -> Ranks:
-    """Counts [..., bins] by rising score → areas with DeLong's variance from placement values.
+def ranks_of(ladder: Ladder) -> Ranks:
+    """[R] areas with DeLong's variance from placement values.
 
-    >>> ranks = from_histogram(np.array([[[0, 1, 2]]]), np.array([[[2, 1, 0]]]))
+    >>> from app.stats.ladder import Spans
+    >>> negative, positive = Spans(np.array([0]), np.array([2])), Spans(np.array([2]), np.array([4]))
+    >>> ladder = Ladder.of(np.array([0, 1, 1, 2], np.uint32), np.array([2, 1, 1, 2]), negative, positive)
+    >>> ranks = ranks_of(ladder)
     >>> ranks.area.round(6).tolist(), ranks.bound.round(6).tolist()
-    ([[0.944444]], [[0.055556]])
+    ([0.944444], [0.055556])
     """
-    pos, neg = positive.astype(np.float64), negative.astype(np.float64)
-    m, n = pos.sum(axis=-1), neg.sum(axis=-1)
-    some_m, some_n = np.maximum(m, 1.0)[..., np.newaxis], np.maximum(n, 1.0)[..., np.newaxis]
-    below = (np.cumsum(neg, axis=-1) - neg / 2) / some_n  # placement of a positive in this bin
-    above = (some_m - np.cumsum(pos, axis=-1) + pos / 2) / some_m
-    area = (pos * below).sum(axis=-1) / some_m[..., 0]
-    bound = (pos * neg).sum(axis=-1) / (2 * some_m * some_n)[..., 0] + ROUNDING
+    return _joined(side_by_side(_ranks, ladder.parts()))
+
+
+def _ranks(ladder: Ladder) -> Ranks:
+    m, n = ladder.positives.astype(np.float64), ladder.negatives.astype(np.float64)
+    some_m, some_n = np.maximum(m, 1.0), np.maximum(n, 1.0)
+    count, tied = ladder.count.astype(np.float64), ladder.upto - ladder.below
+    twice = ladder.below + ladder.upto.astype(np.float64)
+    area = ladder.sums(count * twice) / (2 * some_m * some_n)
+    middle = ladder.each(area)
+    placed = twice / ladder.each(2 * some_n)  # of a positive in this bin
+    placed -= middle
+    of_positives = ladder.sums(count * placed**2)
     return Ranks(
         area,
-        bound,
-        _placement_variance(pos, below, area, m),
-        _placement_variance(neg, above, area, n),
+        ladder.sums(count * tied) / (2 * some_m * some_n) + ROUNDING,
+        _mean_variance(of_positives, m),
+        _mean_variance(_of_negatives(ladder, area, middle, some_m, tied), n),
         m,
         n,
     )
 
 
-def _placement_variance(counts: Floats, placement: Floats, area: Floats, n: Floats) -> Floats:
-    """Variance of the mean placement; NaN for n < 2."""
-    spread = (counts * (placement - area[..., np.newaxis]) ** 2).sum(axis=-1)
+def _of_negatives(ladder: Ladder, area: Floats, middle: Floats, some_m: Floats, tied: Ints) -> Floats:
+    """[R] Σ (placement − area)² over negatives: those in a bin with positives, those up to the next one, those before
+    the first."""
+    rest, total = ladder.above.astype(np.float64), ladder.each(some_m)
+    inside, after = (rest + ladder.count / 2) / total, rest / total
+    inside -= middle
+    after -= middle
+    inside **= 2
+    after **= 2
+    inside *= tied
+    after *= ladder.following() - ladder.upto
+    inside += after
+    spread, used = ladder.sums(inside), ladder.used
+    spread[used] += ladder.below[ladder.starts[used]] * (1 - area[used]) ** 2
+    return spread
+
+
+def _mean_variance(spread: Floats, n: Floats) -> Floats:
+    """Of the mean placement; NaN for n < 2."""
     return np.where(n > 1, spread / np.maximum((n - 1) * n, 1.0), np.nan)
 
 
 def newcombe(area: Floats, positives: Floats, negatives: Floats, level: float) -> Ends:
-    """Newcombe 2006, method 5: the θ with |area − θ| ≤ z √V(θ), by bisection.
+    """Newcombe 2006, method 5: the θ with |area − θ| ≤ z √V(θ), by Newton's steps from 0 and 1.
 
     V(θ) = θ(1−θ) (1 + N ((1−θ)/(2−θ) + θ/(1+θ))) / (mn), N = (m + n)/2 − 1.
 
@@ -131,16 +171,28 @@ def newcombe(area: Floats, positives: Floats, negatives: Floats, level: float) -
     >>> round(float(low), 3), round(float(high), 3)
     (0.764, 0.959)
     """
-    extra, pairs = (positives + negatives) / 2 - 1, positives * negatives
-    z2 = z_of(level) ** 2
-    low, high, middle = np.zeros_like(area), np.ones_like(area), np.stack((area, area))
-    far = np.stack((low, high))
-    for _ in range(40):  # to 1e-12
-        theta = (far + middle) / 2
-        variance = theta * (1 - theta) * (1 + extra * ((1 - theta) / (2 - theta) + theta / (1 + theta))) / pairs
-        outside = (area - theta) ** 2 > z2 * variance
-        far, middle = np.where(outside, theta, far), np.where(outside, middle, theta)
-    return far[0], far[1]
+    extra, scale = (positives + negatives) / 2 - 1, z_of(level) ** 2 / (positives * negatives)
+    far, near = np.stack((np.zeros_like(area), np.ones_like(area))), np.stack((area, area))
+    theta = far
+    for _ in range(NEWTON_STEPS):
+        away, slope = _beyond(theta, area, extra, scale)
+        outside = away > 0
+        far, near = np.where(outside, theta, far), np.where(outside, near, theta)
+        step = theta - np.divide(away, slope, out=np.zeros_like(away), where=away != 0)
+        between = (step - far) * (step - near) <= 0
+        step = np.where(between, step, (far + near) / 2)
+        if not np.nanmax(np.abs(step - theta), initial=0.0) > NEAR_ENOUGH:
+            break
+        theta = step
+    return theta[0], theta[1]
+
+
+def _beyond(theta: Floats, area: Floats, extra: Floats, scale: Floats) -> Ends:
+    """(area − θ)² − z² V(θ), positive outside the interval, and its slope."""
+    rest, one, two = 1 - theta, 1 + theta, 2 - theta
+    growth = 1 + extra * (rest / two + theta / one)
+    slope = (1 - 2 * theta) * growth + theta * rest * extra * (one**-2 - two**-2)
+    return (area - theta) ** 2 - scale * theta * rest * growth, -2 * (area - theta) - scale * slope
 
 
 def delong_interval(ranks: Ranks, level: float) -> Ends:
@@ -207,37 +259,78 @@ def _middles(cumulated: NDArray[np.intp], last: NDArray[np.intp]) -> Floats:
     return (upto + np.concatenate(([0], upto[:-1]))) / 2
 
 
-def average_precision(positive: NDArray[np.int64], negative: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """Counts [..., bins] by rising score → average precision, its bound, its variance. NaN where an outcome is missing.
-
-    p positives and q negatives in a bin, after a positives and b negatives above it, add to the sum at least
+def precision_of(ladder: Ladder) -> Precision:
+    """p positives and q negatives in a bin, after a positives and b negatives above it, add to the sum at least
     Σ_{i≤p} (a+i)/(a+i+b+q) (the negatives first), at most p (a+p)/(a+p+b) (the positives first, tied). The value is the
     middle of the two orders without ties.
+
+    >>> from app.stats.ladder import Spans
+    >>> negative, positive = Spans(np.array([0]), np.array([1])), Spans(np.array([1]), np.array([3]))
+    >>> found = precision_of(Ladder.of(np.array([1, 0, 2], np.uint32), np.array([1, 1, 1]), negative, positive))
+    >>> found.value.round(6).tolist(), bool(found.bound[0] < 1e-9)
+    ([0.833333], True)
     """
-    pos, neg = positive[..., ::-1].astype(np.float64), negative[..., ::-1].astype(np.float64)  # by falling score
-    m, n = pos.sum(axis=-1), neg.sum(axis=-1)
-    tp, fp = np.cumsum(pos, axis=-1), np.cumsum(neg, axis=-1)
-    first, last = _run(tp - pos, fp - neg, pos), _run(tp - pos, fp, pos)
-    some = np.maximum(m, 1.0)
-    tied = pos * tp / np.maximum(tp + fp - neg, 1.0)
-    value = (first + last).sum(axis=-1) / 2 / some
-    reach = np.maximum(tied.sum(axis=-1) / some - value, value - last.sum(axis=-1) / some)
-    bound = reach + ROUNDING
-    missing = (m == 0) | (n == 0)
-    variance = _precision_variance(pos, neg, tp, fp, value[..., np.newaxis], some[..., np.newaxis])
-    return np.where(missing, np.nan, value), np.where(missing, np.nan, bound), np.where(missing, np.nan, variance)
+    parts = side_by_side(_precision, ladder.parts())
+    value, bound, variance = (_stack([getattr(part, field.name) for part in parts]) for field in fields(Precision))
+    missing = (ladder.positives == 0) | (ladder.negatives == 0)
+    return Precision(*(np.where(missing, np.nan, values) for values in (value, bound, variance)))
+
+
+def _precision(ladder: Ladder) -> Precision:
+    some = np.maximum(ladder.positives, 1.0)
+    count = ladder.count.astype(np.float64)
+    hits = ladder.above + count
+    rows = ladder.each(ladder.negatives)
+    rows -= ladder.below
+    rows += hits
+    share = hits / rows
+    value, bound = _ordered(ladder, hits, rows - hits, share, some)
+    variance = _precision_variance(ladder, rows, share, ladder.each(value))
+    return Precision(value, bound, variance / some**2)
+
+
+def _ordered(ladder: Ladder, hits: Floats, misses: Floats, share: Floats, some: Floats) -> tuple[Floats, Floats]:
+    """Value and bound. Bins of one positive and no negative have but one order, and add their share."""
+    odd = np.flatnonzero((ladder.count > 1) | (ladder.upto > ladder.below))
+    count, misses = ladder.count[odd].astype(np.float64), misses[odd]
+    over = misses - (ladder.upto - ladder.below)[odd]
+    before, problem = hits[odd] - count, ladder.problem[odd]
+    plain, size = ladder.sums(share), some.size
+
+    def total(terms: Floats) -> Floats:
+        return np.asarray(plain + np.bincount(problem, terms - share[odd], size)) / some
+
+    first, last = _run(before, over, count), _run(before, misses, count)
+    value, lowest = total((first + last) / 2), total(last)
+    highest = total(count * hits[odd] / (hits[odd] + over))
+    return value, np.maximum(highest - value, value - lowest) + ROUNDING
+
+
+def _precision_variance(ladder: Ladder, rows: Floats, share: Floats, value: Floats) -> Floats:
+    """[R] Σ ψ² over rows, m ψ the influence of one row on Σ P_k TP_k/(TP_k + FP_k).
+
+    A positive's: its own share, and what it takes from the thresholds at or below it; a negative's the latter alone.
+    """
+    weight = ladder.count / rows
+    of_hits = ladder.running(weight * share)
+    of_positive = ladder.running(weight)
+    of_positive -= of_hits  # Σ weight · FP / rows
+    of_positive += share
+    of_positive -= value
+    of_positive **= 2
+    of_positive *= ladder.count
+    of_hits **= 2
+    of_hits *= ladder.following() - ladder.below
+    of_positive += of_hits
+    return ladder.sums(of_positive)
 
 
 def _run(a: Floats, b: Floats, p: Floats) -> Floats:
-    """Σ_{i=1..p} (a+i)/(a+i+b) = p − b (ψ(a+b+p+1) − ψ(a+b+1)), only where p > 0."""
-    result = np.zeros_like(p)
-    used = np.nonzero(p)
-    a, b, p = a[used], b[used], p[used]
+    """Σ_{i=1..p} (a+i)/(a+i+b) = p − b (ψ(a+b+p+1) − ψ(a+b+1)), p ≥ 1."""
     terms = (a + 1) / (a + b + 1)  # the sum where p = 1, which is most bins of a small bucket
     more = np.flatnonzero(p > 1)
     terms[more] = p[more] - b[more] * _digamma_step((a + b)[more] + 1, p[more])
-    result[used] = terms
-    return result
+    return terms
 
 
 def _digamma_step(x: Floats, p: Floats) -> Floats:
@@ -251,16 +344,6 @@ def _digamma_step(x: Floats, p: Floats) -> Floats:
     series = (v - u) / 12 - (v * v - u * u) / 120 + (v**3 - u**3) / 252
     step[~small] = np.log1p(p / x) + p / (2 * x * y) - series
     return step
-
-
-def _precision_variance(pos: Floats, neg: Floats, tp: Floats, fp: Floats, value: Floats, m: Floats) -> Floats:
-    """Σ ψ² over rows, ψ the influence of one row on Σ P_k TP_k/(TP_k + FP_k) / m."""
-    rows = np.maximum(tp + fp, 1.0)
-    weight = pos / rows**2
-    lower_fp = np.cumsum((weight * fp)[..., ::-1], axis=-1)[..., ::-1]  # thresholds at or below this bin
-    lower_tp = np.cumsum((weight * tp)[..., ::-1], axis=-1)[..., ::-1]
-    of_positive, of_negative = (tp / rows - value + lower_fp) / m, lower_tp / m
-    return np.asarray((pos * of_positive**2 + neg * of_negative**2).sum(axis=-1))
 
 
 def _area_estimates(tally: Tally, ranks: Ranks, smooth: Smooth, level: float) -> Estimates:
@@ -286,19 +369,18 @@ def _area_estimates(tally: Tally, ranks: Ranks, smooth: Smooth, level: float) ->
     )
 
 
-def _histograms(tally: Tally) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Positives and negatives [p, c, bins] of consecutive slices of points."""
-    starts = range(0, tally.points, POINTS_AT_ONCE)
-    slices = (tally.class_scores(start, min(start + POINTS_AT_ONCE, tally.points)) for start in starts)
-    return [(part[:, :, 1], part[:, :, 0]) for part in slices]
+def _joined(parts: list[Ranks]) -> Ranks:
+    return Ranks(*(_stack([getattr(part, field.name) for part in parts]) for field in fields(Ranks)))
 
 
-def _joined(parts: list[Ranks], classes: int) -> Ranks:
-    return Ranks(*(_stack([getattr(part, field.name) for part in parts], classes) for field in fields(Ranks)))
+def _stack(parts: list[Floats]) -> Floats:
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _stack(parts: list[Floats], classes: int) -> Floats:
-    return np.concatenate(parts) if parts else np.empty((0, classes))
+def _by_class(found: OfProblems, tally: Tally) -> OfProblems:
+    """[R] → [P, c]"""
+    shape = (tally.points, tally.score_classes)
+    return type(found)(*(getattr(found, field.name).reshape(shape) for field in fields(found)))
 
 
 def _macro(values: Floats, usable: NDArray[np.bool_]) -> Floats:

@@ -6,7 +6,6 @@ Binary: of P(positive) and whether it happened. Multiclass: of the top class's p
 import numpy as np
 from numpy.typing import NDArray
 
-from app.stats.codes import CALIBRATION_BINS
 from app.stats.evidence import Estimates, Evidence, Given, notes, unlabelled
 from app.stats.intervals import z_of
 from app.stats.registry import BOTH, metric
@@ -29,7 +28,7 @@ NO_SEQUENCE = "the absolute value's kink leaves no honest sequence; watch brier 
 )
 def ece(tally: Tally) -> Evidence:
     """Σ n_b/n |ȳ_b − p̄_b| (Naeini et al. 2015)."""
-    claimed, hits, rows = _coarse(tally, ECE_BINS)
+    claimed, hits, rows = tally.calibration(ECE_BINS)
     return Given(lambda level: _estimates(claimed, hits, rows, tally.scored, level), NO_SEQUENCE)
 
 
@@ -55,7 +54,7 @@ def errors(claimed: Floats, hits: Ints, rows: Ints) -> tuple[Floats, Floats, Flo
 
 def debiased_l2(tally: Tally, bins: int = ECE_BINS) -> Floats:
     """[P] √max(debiased l2², 0) over `bins` equal-width bins (a divisor of 64); NaN without scored rows."""
-    claimed, hits, rows = _coarse(tally, bins)
+    claimed, hits, rows = tally.calibration(bins)
     return np.where(rows.sum(axis=-1) > 0, np.sqrt(np.maximum(errors(claimed, hits, rows)[2], 0.0)), np.nan)
 
 
@@ -95,10 +94,3 @@ def _gap_error(claimed: Floats, hits: Ints, rows: Ints) -> Floats:
     gap = (hits - claimed) / some
     share = rows / n
     return np.asarray(np.sqrt((share * (within + gap**2) - (share * gap) ** 2) / n))
-
-
-def _coarse(tally: Tally, bins: int) -> tuple[Floats, Ints, Ints]:
-    """Σp, hits and rows, each [P, bins]: neighbours of the 64 summed."""
-    claimed, hits, rows = tally.calibration
-    shape = (tally.points, bins, CALIBRATION_BINS // bins)
-    return claimed.reshape(shape).sum(axis=2), hits.reshape(shape).sum(axis=2), rows.reshape(shape).sum(axis=2)

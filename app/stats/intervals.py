@@ -47,9 +47,10 @@ def z_of(level: float) -> float:
 
 
 def t_of(level: float, df: ArrayLike) -> Floats:
-    """Student's two-sided critical value; NaN for df ≤ 0."""
-    df = np.asarray(df, np.float64)
-    return np.where(df > 0, stdtrit(np.where(df > 0, df, 1.0), 0.5 + level / 2), np.nan)
+    """Student's two-sided critical value; NaN for df ≤ 0. Each df is looked up once, however often it occurs."""
+    df, place = np.unique(np.asarray(df, np.float64), return_inverse=True)
+    found = np.where(df > 0, stdtrit(np.where(df > 0, df, 1.0), 0.5 + level / 2), np.nan)
+    return np.asarray(found[place])
 
 
 def wilson(x: ArrayLike, n: ArrayLike, level: float = 0.95) -> Ends:

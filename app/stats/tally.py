@@ -26,6 +26,7 @@ from app.stats.codes import (
 from app.stats.counting import POWERS, Shape, count_labels, count_predictions
 from app.stats.doubledouble import DD
 from app.stats.fixedpoint import CALIBRATION_BITS, LARGEST, STEP, outside
+from app.stats.ladder import Ladder, Spans, side_by_side
 from app.stats.sparse import Sparse, core_only, hist_only, merge, negate, regroup
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
 
 Ints = NDArray[np.int64]
 _INDEX = np.uint32((1 << FAMILY_SHIFT) - 1)
+POINTS = 256  # worked on at once, so that the working arrays stay in the cache
 
 
 class Tally:
@@ -67,6 +69,7 @@ class Tally:
         self.shape = shape
         self.points = points
         self.sparse = sparse
+        self._reached: dict[int, NDArray[np.intp]] = {}
 
     @classmethod
     def of(cls, shape: Shape, points: int, sparse: Sparse) -> "Tally":
@@ -105,9 +108,11 @@ class Tally:
         cell, index, amount = self._family(Family.CONFUSION)
         seen = int(index.max(initial=0))
         classes = max(self.shape.classes, int(np.sqrt(seen)) + 1)
-        grid = np.zeros((self.points, classes * classes), np.int64)
-        grid[cell, pair_order(classes)[index]] = amount
-        return grid.reshape(self.points, classes, classes)
+        grid = np.zeros(
+            (classes * classes, self.points), np.int64
+        )  # points innermost: sums over classes run along them
+        grid[pair_order(classes)[index], cell] = amount
+        return grid.reshape(classes, classes, self.points).transpose(2, 0, 1)
 
     @cached_property
     def predicted(self) -> Ints:
@@ -124,48 +129,42 @@ class Tally:
         """[P, 1024] all predictions by score bin."""
         return self._grid(Family.SCORE, SCORE_BINS)
 
-    @property
+    @cached_property
     def has_histograms(self) -> bool:
         """Whether the entries were read with the histogram families (or have none)."""
-        return bool(is_hist(self.sparse.code).any())
+        filled = self._ends[1:] > self._ends[:-1]  # a point's histograms come last
+        return bool(is_hist(self.sparse.code[self._ends[1:][filled] - 1]).any())
 
     @cached_property
     def score_classes(self) -> int:
-        """How many class slots `class_scores` has: 1 for binary."""
+        """How many one-against-rest problems each point has: 1 for binary."""
         if self.shape.task is Task.BINARY:
             return 1
-        index = self._class_scores[1]
+        index = self._family(Family.CLASS_SCORE)[1]
         return max(self.shape.classes, int(index.max(initial=0)) // (2 * SCORE_BINS) + 1)
 
-    def class_scores(self, start: int = 0, stop: int | None = None) -> Ints:
-        """[p, c, 2, 1024] labelled and scored rows of points start … stop−1.
-
-        By class slot, whether it is the actual class, and score bin. In slices, because a long series would be large.
-        """
-        stop = self.points if stop is None else stop
-        cell, index, amount = self._class_scores
-        part = slice(*np.searchsorted(cell, (start, stop)))
-        grid = np.zeros((stop - start, self.score_classes * 2 * SCORE_BINS), np.int64)
-        grid[cell[part] - np.int64(start), index[part]] = amount[part]
-        return grid.reshape(stop - start, self.score_classes, 2, SCORE_BINS)
-
     @cached_property
-    def calibration(self) -> tuple[NDArray[np.float64], Ints, Ints]:
-        """Σp, hits and rows, each [P, 64], by equal-width bins of the score.
+    def ladder(self) -> Ladder:
+        """Labelled and scored rows by score bin, of points × `score_classes` one-against-rest problems."""
+        slots = 2 * self.score_classes
+        ends = np.stack([self._reach(Family.CLASS_SCORE, i * SCORE_BINS) for i in range(slots + 1)], axis=1)
+        negative, positive = (Spans(ends[:, side:-1:2].ravel(), ends[:, side + 1 :: 2].ravel()) for side in (0, 1))
+        return Ladder.of(self.sparse.code, self.sparse.amount, negative, positive)
+
+    def calibration(self, bins: int = CALIBRATION_BINS) -> tuple[NDArray[np.float64], Ints, Ints]:
+        """Σp, hits and rows, each [P, bins], by equal-width bins of the score; `bins` divides 64.
 
         A hit: the positive class happened (binary), the top class did (multiclass).
         """
-        grid = self._grid(Family.CALIBRATION, CALIBRATION_BINS * CALIBRATION_SLOTS)
-        slots = grid.reshape(self.points, CALIBRATION_BINS, CALIBRATION_SLOTS)
-        claimed = np.ldexp(slots[..., 0].astype(np.float64), -CALIBRATION_BITS)
-        if self.shape.task is Task.MULTICLASS:
-            return claimed, slots[..., 1], slots[..., 2]
-        cell, index, amount = self._class_scores  # a positive is a hit: the score histogram has them
-        where = cell * np.int64(CALIBRATION_BINS) + CALIBRATION_OF_SCORE[index % SCORE_BINS]
-        hits, rows = np.zeros(claimed.size, np.int64), np.zeros(claimed.size, np.int64)
-        np.add.at(rows, where, amount)
-        np.add.at(hits, where, np.where(index >= SCORE_BINS, amount, 0))
-        return claimed, hits.reshape(claimed.shape), rows.reshape(claimed.shape)
+        wide = CALIBRATION_BINS // bins
+        slots = np.arange(CALIBRATION_BINS * CALIBRATION_SLOTS)
+        slots = slots // CALIBRATION_SLOTS // wide + slots % CALIBRATION_SLOTS * bins
+        claimed, *counted = self._added(Family.CALIBRATION, slots, (CALIBRATION_SLOTS, bins))
+        if self.shape.task is Task.BINARY:  # a positive is a hit: the score histogram has them
+            coarse = CALIBRATION_OF_SCORE // wide
+            negative, positive = self._added(Family.CLASS_SCORE, np.append(coarse, coarse + bins), (2, bins))
+            counted = [positive, negative + positive]
+        return np.ldexp(claimed, -CALIBRATION_BITS), counted[0].astype(np.int64), counted[1].astype(np.int64)
 
     def sum(self, name: int) -> DD:
         """[P] a fixed-point sum of `counting` (LOG_LOSS, ERROR …) in its own units, exact to 106 bits."""
@@ -193,19 +192,51 @@ class Tally:
         grid, whole = self._grid(Family.SUM, SUMS * SUM_LIMBS), SUMS * SUM_LIMBS
         return np.pad(grid, ((0, 0), (0, -grid.shape[1] % whole)))
 
-    @cached_property
-    def _class_scores(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Ints]:
-        """Found once: slices of a long series would search all entries each."""
-        return self._family(Family.CLASS_SCORE)
+    def _family(self, family: Family) -> tuple[Ints, NDArray[np.uint32], Ints]:
+        """Point, index and amount of the entries of one family, in order."""
+        spans = Spans(self._reach(family), self._reach(family + 1))
+        mine = spans.places()
+        point = np.repeat(np.arange(self.points), spans.size)
+        return point, self.sparse.code.take(mine) & _INDEX, self.sparse.amount.take(mine)
 
-    def _family(self, family: Family) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Ints]:
-        """Cell, index and amount of the entries of one family, in order."""
-        mine = np.flatnonzero(self._families == family)
-        return self.sparse.cell[mine], self.sparse.code[mine] & _INDEX, self.sparse.amount[mine]
+    def _added(self, family: Family, slot: Ints, shape: tuple[int, ...]) -> Iterator[NDArray[np.float64]]:
+        """Amounts of a family summed by `slot` of their index: [P, …], the first axis of `shape` one after another.
+
+        Whole numbers below 2^53 are added without rounding.
+        """
+        spans, width = Spans(self._reach(family), self._reach(family + 1)), int(np.prod(shape))
+        code, amount = self.sparse.code, self.sparse.amount
+
+        def part(first: int) -> NDArray[np.float64]:
+            mine = spans[first : first + POINTS]
+            taken, points = mine.places(), mine.start.size
+            place = slot.take(code.take(taken) & _INDEX) + np.repeat(np.arange(points) * width, mine.size)
+            return np.asarray(np.bincount(place, amount.take(taken), points * width), np.float64)
+
+        parts = side_by_side(part, range(0, self.points, POINTS))
+        sums = np.concatenate(parts) if parts else np.empty(0)
+        yield from np.moveaxis(sums.reshape(self.points, *shape), 1, 0)
+
+    def _reach(self, family: int, index: int = 0) -> NDArray[np.intp]:
+        """[P] how far each point's entries lie before a code: all points are bisected at once."""
+        wanted = family << FAMILY_SHIFT | index
+        if wanted not in self._reached:
+            self._reached[wanted] = self._bisected(wanted)
+        return self._reached[wanted]
+
+    def _bisected(self, wanted: int) -> NDArray[np.intp]:
+        code, ends = self.sparse.code, self._ends
+        first, stop = ends[:-1], ends[1:]
+        for _ in range(int(np.max(stop - first, initial=0)).bit_length()):
+            middle = (first + stop) >> 1
+            before = (first < stop) & (code[np.minimum(middle, code.size - 1)] < wanted)
+            first, stop = np.where(before, middle + 1, first), np.where(before, stop, middle)
+        return first
 
     @cached_property
-    def _families(self) -> NDArray[np.uint8]:
-        return (self.sparse.code >> np.uint32(FAMILY_SHIFT)).astype(np.uint8)
+    def _ends(self) -> NDArray[np.intp]:
+        """[P + 1] where each point's entries begin, and the end."""
+        return np.searchsorted(self.sparse.cell, np.arange(self.points + 1, dtype=np.uint32))
 
     def _grid(self, family: Family, width: int) -> Ints:
         cell, index, amount = self._family(family)

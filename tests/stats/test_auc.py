@@ -1,5 +1,7 @@
 """Areas from histograms: the value from all rows is always within the bound."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,10 +9,12 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from app.stats.auc import Ranks, delong, delong_interval, from_histogram, newcombe
+from app.stats.auc import ROUNDING, Ranks, delong, delong_interval, newcombe, precision_of, ranks_of
+from app.stats.ladder import Ladder
 from app.stats.metrics import estimate
 from app.stats.tally import Shape, Tally, Task, count_labels
-from tests.stats.rows import FIVE, multiclass, tally
+from tests.stats import dense
+from tests.stats.rows import FIVE, binary, multiclass, tally
 
 SCORES = st.one_of(
     st.floats(0, 1),
@@ -81,6 +85,57 @@ class TestCertifiedBound:
         assert found.value[0] == pytest.approx(np.mean(expected), abs=2e-3)
 
 
+class TestLadder:
+    """The short form over entries gives what whole histograms give: counts exactly, values to 1e-12."""
+
+    @pytest.mark.parametrize(("rows", "points", "why"), [
+        (1, 3, "one row"),
+        (400, 300, "hours with a row or two, some without one, some with one outcome"),
+        (20_000, 40, "several parts of the table"),
+        (60_000, 1, "one point, most bins filled"),
+    ])  # fmt: skip
+    @pytest.mark.parametrize("kind", [binary, multiclass])
+    def test_is_the_dense_form(self, kind: Any, rows: int, points: int, why: str) -> None:
+        shape, given = kind(rows, missing=0.1)
+        cell = np.random.default_rng(5).integers(0, points, rows)
+        read = Tally.of(shape, points, count_labels(shape, cell, points, **given))
+        positive, negative = dense.histograms(read)
+        self.same(read.ladder, positive.reshape(-1, 1024), negative.reshape(-1, 1024), why)
+
+    def test_is_so_also_where_bins_hold_millions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("app.stats.ladder.PART", 1000)
+        random = np.random.default_rng(6)
+        positive, negative = (random.integers(0, 3_000_000, (6, 1024)) * (random.random((6, 1024)) < 0.7) for _ in "pn")
+        positive[2], negative[4] = 0, 0
+        self.same(dense.ladder(positive, negative), positive, negative, "sums beyond 2^31")
+
+    def test_a_perfect_order_has_no_variance(self) -> None:
+        positive, negative = np.zeros((2, 1, 1024), np.int64)
+        positive[0, [700, 900]], negative[0, [5, 6, 7]] = 7, 11
+        found = ranks_of(dense.ladder(positive, negative))
+        assert (found.area[0], found.of_positives[0], found.of_negatives[0]) == (1.0, 0.0, 0.0)
+
+    @staticmethod
+    def same(ladder: Ladder, positive: np.ndarray, negative: np.ndarray, why: str) -> None:
+        assert (ladder.positives == positive.sum(axis=1)).all()
+        assert (ladder.negatives == negative.sum(axis=1)).all()
+        row, place = np.nonzero(positive)
+        upto = negative.cumsum(axis=1)
+        assert (ladder.count == positive[row, place]).all()
+        assert (ladder.upto == upto[row, place]).all()
+        assert (ladder.below == (upto - negative)[row, place]).all()
+        found, wanted = ranks_of(ladder), dense.ranks(positive, negative)
+        both = found.usable
+        for name in ("area", "of_positives", "of_negatives"):
+            one, other = getattr(found, name)[both], getattr(wanted, name)[both]
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15, err_msg=f"{name}, {why}")
+        np.testing.assert_allclose(found.bound[both], wanted.bound[both] + ROUNDING, rtol=1e-12, err_msg=why)
+        short, long = precision_of(ladder), dense.precision(positive, negative)
+        np.testing.assert_allclose(short.value, long[0], rtol=1e-12, err_msg=why)
+        np.testing.assert_allclose(short.bound, long[1] + ROUNDING, rtol=1e-9, atol=1e-12, err_msg=why)
+        np.testing.assert_allclose(short.variance, long[2], rtol=1e-11, atol=1e-18, err_msg=why)
+
+
 class TestIntervals:
     def test_newcombe_ends_solve_their_equation(self) -> None:
         area, m, n = np.array([0.6, 0.9, 0.99, 1.0, 0.0]), np.full(5, 20.0), np.full(5, 80.0)
@@ -114,9 +169,8 @@ class TestIntervals:
         actual = random.random(3000) < 0.3
         score = ndtr(random.normal(size=3000) + actual)
         _, covariance = delong(actual, score[np.newaxis])
-        grid = tallied(actual, score).class_scores()[0, 0]
-        ranks = from_histogram(grid[1], grid[0])
-        assert float(ranks.of_positives + ranks.of_negatives) == pytest.approx(covariance[0, 0], rel=0.01)
+        ranks = ranks_of(tallied(actual, score).ladder)
+        assert float(ranks.of_positives[0] + ranks.of_negatives[0]) == pytest.approx(covariance[0, 0], rel=0.01)
 
     def test_too_few_for_delong_leaves_newcombe(self) -> None:
         one = Ranks(*(np.array(value) for value in (0.9, 0.0, np.nan, 0.01, 1.0, 10.0)))

@@ -7,12 +7,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from app.stats.auc import Ranks, delong_interval, from_histogram, newcombe
+from app.stats.auc import Ranks, delong_interval, newcombe, ranks_of
 from app.stats.codes import SCORE_BINS, Family, code, pair, score_bin
 from app.stats.intervals import clopper_pearson, t_interval, wilson, z_of
 from app.stats.metrics import estimate
 from app.stats.sparse import consolidate, keys
 from app.stats.tally import Shape, Tally, Task, count_labels
+from tests.stats.dense import ladder
 from tests.stats.simulations.registry import Check, Result, rate_at_most, register
 
 Floats = NDArray[np.float64]
@@ -123,7 +124,7 @@ def areas(rng: Generator, runs: int, m: int, n: int, area: float, ratio: float) 
     shift = float(np.sqrt(1 + ratio**2) * inverse_normal(area))
     negative = score_bin(ndtr(rng.normal(size=(runs, n)) / 3).ravel())
     positive = score_bin(ndtr((shift + ratio * rng.normal(size=(runs, m))) / 3).ravel())
-    return from_histogram(by_run(positive, runs), by_run(negative, runs))
+    return ranks_of(ladder(by_run(positive, runs), by_run(negative, runs)))
 
 
 def by_run(bins: Ints, runs: int) -> Ints:

@@ -13,6 +13,7 @@ from app.stats.codes import is_hist
 
 CELL_SHIFT = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
+_PAGE, _IN_PAGE = np.uint32(10), np.uint32(0x3FF)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +89,28 @@ def regroup(sparse: Sparse, target: NDArray[np.integer]) -> Sparse:
     moved = target[sparse.cell]
     kept = np.flatnonzero(moved >= 0)
     return consolidate(keys(moved[kept].astype(np.uint32), sparse.code[kept]), sparse.amount[kept])
+
+
+def summed(sparse: Sparse) -> Sparse:
+    """All cells as one, cell 0.
+
+    Entries are added where their code stands in a table of the pages of 1,024 codes that occur: a long series is not
+    sorted anew.
+
+    >>> summed(Sparse(np.array([0, 3], np.uint32), np.array([7, 7], np.uint32), np.array([2, 5]))).amount.tolist()
+    [7]
+    """
+    page = (sparse.code >> _PAGE).astype(np.intp)
+    seen = np.zeros(int(page.max(initial=-1)) + 1, np.bool_)
+    seen[page] = True
+    pages = np.flatnonzero(seen)
+    place = (np.cumsum(seen) - 1).take(page) << int(_PAGE)
+    place |= sparse.code & _IN_PAGE
+    table = np.zeros(pages.size << int(_PAGE), np.int64)
+    np.add.at(table, place, sparse.amount)
+    filled = np.flatnonzero(table)
+    code = (pages.take(filled >> int(_PAGE)) << int(_PAGE)) | (filled & int(_IN_PAGE))
+    return Sparse(np.zeros(filled.size, np.uint32), code.astype(np.uint32), table.take(filled))
 
 
 def core_only(sparse: Sparse) -> Sparse:

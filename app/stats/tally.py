@@ -27,7 +27,7 @@ from app.stats.counting import POWERS, Shape, count_labels, count_predictions
 from app.stats.doubledouble import DD
 from app.stats.fixedpoint import CALIBRATION_BITS, LARGEST, STEP, outside
 from app.stats.ladder import Ladder, Spans, side_by_side
-from app.stats.sparse import Sparse, core_only, hist_only, merge, negate, regroup
+from app.stats.sparse import Sparse, core_only, hist_only, merge, negate, regroup, summed
 
 __all__ = [
     "LARGEST",
@@ -80,7 +80,7 @@ class Tally:
 
     def total(self) -> "Tally":
         """One point: the sum of all."""
-        return Tally(self.shape, 1, regroup(self.sparse, np.zeros(self.points, np.int64)))
+        return Tally(self.shape, 1, summed(self.sparse))
 
     @cached_property
     def n(self) -> Ints:

@@ -93,6 +93,17 @@ class TestMerging:
         expected = count_labels(shape, target[cell[kept]], 2, **take(rows, kept))
         assert regroup(counted, target) == expected
 
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("rows", [0, 1, 3000])
+    def test_the_sum_of_all_cells_is_that_of_all_rows(self, kind: str, rows: int) -> None:
+        shape, given = KINDS[kind](3000)
+        given = take(given, slice(rows))
+        cell = np.random.default_rng(2).integers(0, 50, rows)
+        series = Tally.of(shape, 50, count_labels(shape, cell, 50, **given))
+        assert series.total().sparse == count_labels(shape, np.zeros(rows, np.intp), 1, **given)
+        taken_back = merge([series.sparse, negate(series.sparse)])
+        assert len(Tally.of(shape, 50, taken_back).total().sparse) == 0
+
     def test_core_and_histograms_split_and_join(self) -> None:
         shape, rows = binary(100)
         counted = count_labels(shape, np.zeros(100, np.intp), 1, **rows)

@@ -1,9 +1,14 @@
-"""One table per benchmark: what was measured, the limit beside it, the ratio, the target."""
+"""One table per benchmark: what was measured, the limit beside it, the ratio, the target; and how it is timed."""
 
+import statistics
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
+
+ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +39,19 @@ def show(title: str, lines: list[Line], note: str = "") -> None:
         ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
         table.add_row(line.what, line.ours, line.limit, ratio, bound, line.verdict)
     Console().print(table)
+
+
+def timed(jobs: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Seconds, median of interleaved rounds after one to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for number in range(rounds + 1):
+        for name, job in jobs.items():
+            started = time.perf_counter()
+            job()
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(found) for name, found in seconds.items()}
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1e3:,.1f} ms"

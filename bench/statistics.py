@@ -1,8 +1,6 @@
-"""DRIFT, ESTIMATE, COMPARE, STATS: ours beside sorting, numpy, scikit-learn and scipy on the same data."""
+"""DRIFT, ESTIMATE, COMPARE (STATS: `series`): ours beside sorting, numpy, scikit-learn and scipy on the same data."""
 
-import statistics
-import time
-from collections.abc import Callable
+import tracemalloc
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,37 +12,24 @@ from sklearn.metrics import roc_auc_score
 from app.stats.cbpe import cbpe, count_scores
 from app.stats.comparison import auc_bootstrap, delong_pair, paired_accuracy
 from app.stats.drift import NumberReference, many_numbers, series
-from app.stats.metrics import METRICS, estimate, metrics_of
 from app.stats.recalibration import Recalibration
-from app.stats.tally import Shape, Tally, Task, core_only, count_labels, count_predictions, merge, regroup
-from bench.report import Line, show
+from bench.report import Line, ms, show, timed
+from bench.series import monitors, year
 
 Floats = NDArray[np.float64]
-Jobs = dict[str, Callable[[], object]]
 
-ROUNDS = 5
-COLUMNS, BINS, HOURS = 30, 2048, 8760
+COLUMNS, BINS = 30, 2048
 
 
 def run(*, full: bool) -> None:
     drift(100_000)
     if full:
         drift(1_000_000)
+        memory(1_000_000)
     estimation()
     comparison()
     year()
-
-
-def timed(jobs: Jobs, rounds: int = ROUNDS) -> dict[str, float]:
-    """Seconds, median of interleaved rounds after one to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    for number in range(rounds + 1):
-        for name, job in jobs.items():
-            started = time.perf_counter()
-            job()
-            if number:
-                seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(found) for name, found in seconds.items()}
+    monitors()
 
 
 def drift(rows: int) -> None:
@@ -72,11 +57,36 @@ def drift(rows: int) -> None:
     show(
         f"DRIFT {rows:,} × {COLUMNS} against the same: KS, Wasserstein, JS, PSI with p and limits",
         [
-            Line("exact, against sorting the current rows", _ms(ours), _ms(sort), ours / sort, 3, at_most=True),
-            Line("exact, against scipy's KS and Wasserstein", _ms(ours), _ms(scipy), ours / scipy, 0.25, at_most=True),
-            Line("from 24 rollups of 2,048 bins, ms", _ms(rollups), "", rollups * 1e3, 10, at_most=True),
+            Line("exact, against sorting the current rows", ms(ours), ms(sort), ours / sort, 3, at_most=True),
+            Line("exact, against scipy's KS and Wasserstein", ms(ours), ms(scipy), ours / scipy, 0.25, at_most=True),
+            Line("from 24 rollups of 2,048 bins, ms", ms(rollups), "", rollups * 1e3, 10, at_most=True),
         ],
         "the reference is sorted once, before; two threads; scipy scaled from 2 columns",
+    )
+
+
+def memory(rows: int) -> None:
+    """What a comparison holds at its most, the rows of both sides among it."""
+    random = np.random.default_rng(0)
+    tracemalloc.start()
+    now = [random.normal(0.02, 1.01, size=rows) for _ in range(COLUMNS)]
+    references = [NumberReference.of(random.normal(size=rows)) for _ in range(COLUMNS)]
+    tracemalloc.reset_peak()
+    many_numbers(references, now)
+    data, peak = 2 * COLUMNS * rows * 8, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    show(
+        f"DRIFT {rows:,} × {COLUMNS}: memory",
+        [
+            Line(
+                "exact, against the data",
+                f"{peak / 1e6:,.0f} MB",
+                f"{data / 1e6:,.0f} MB",
+                peak / data,
+                1.3,
+                at_most=True,
+            )
+        ],
     )
 
 
@@ -120,13 +130,13 @@ def estimation() -> None:
         [
             Line(
                 "raw, with intervals",
-                _ms(seconds["raw"]),
-                _ms(seconds["numpy"]),
+                ms(seconds["raw"]),
+                ms(seconds["numpy"]),
                 seconds["raw"] / seconds["numpy"],
                 1.3,
                 at_most=True,
             ),
-            Line("from rollups, ms", _ms(seconds["rollups"]), "", seconds["rollups"] * 1e3, 10, at_most=True),
+            Line("from rollups, ms", ms(seconds["rollups"]), "", seconds["rollups"] * 1e3, 10, at_most=True),
         ],
         f"limit: isotonic fit and plain numpy, without intervals; the values differ by at most {apart:.1e}",
     )
@@ -169,24 +179,24 @@ def comparison() -> None:
         [
             Line(
                 "DeLong, against midranks",
-                _ms(seconds["delong"]),
-                _ms(seconds["midrank"]),
+                ms(seconds["delong"]),
+                ms(seconds["midrank"]),
                 seconds["delong"] / seconds["midrank"],
                 1.2,
                 at_most=True,
             ),
             Line(
                 "AUC difference, 1,000 resamples, against scipy",
-                _ms(area),
-                _ms(theirs),
+                ms(area),
+                ms(theirs),
                 area / theirs,
                 0.06,
                 at_most=True,
             ),
             Line(
                 "accuracy difference, 1,000 resamples, against scipy",
-                _ms(multinomial),
-                _ms(rate),
+                ms(multinomial),
+                ms(rate),
                 multinomial / rate,
                 0.06,
                 at_most=True,
@@ -213,64 +223,3 @@ def midranks(values: Floats) -> Floats:
     ranks = np.empty(values.size)
     ranks[order] = np.repeat(first + (size + 1) / 2, size)
     return ranks
-
-
-def year() -> None:
-    """8,760 hours of 200 predictions, all metrics with intervals at each; and the same as one value."""
-    random, rows = np.random.default_rng(3), 200
-    n = HOURS * rows
-    score = expit(1.5 * random.normal(size=n))
-    given = {"predicted": (score >= 0.5).astype(np.int16), "score": score}
-    shape, cell = Shape(Task.BINARY, 2), np.repeat(np.arange(HOURS), rows)
-    counted = merge(
-        [
-            count_labels(
-                shape, cell, HOURS, actual=(random.random(n) < score) * 1.0, delay_us=np.zeros(n, np.int64), **given
-            ),
-            count_predictions(shape, cell, HOURS, **given),
-        ]
-    )
-    core = [name for name in metrics_of(Task.BINARY) if not METRICS[name].needs_histogram]
-    names = metrics_of(Task.BINARY)
-    counts = core_only(counted)  # what a trend of these reads
-    total = Tally.of(shape, HOURS, counted).total().sparse
-    segments = merge([regroup(total, np.array([segment])) for segment in range(100)])
-    seconds = timed(
-        {
-            "core": lambda: [estimate(tally, name) for tally in [Tally.of(shape, HOURS, counts)] for name in core],
-            "all": lambda: [estimate(tally, name) for tally in [Tally.of(shape, HOURS, counted)] for name in names],
-            "sum": lambda: [estimate(tally, name) for tally in [Tally.of(shape, 100, segments)] for name in names],
-        },
-        3,
-    )
-    show(
-        f"STATS a year of hourly rollups ({len(counted):,} entries), {len(names)} metrics with intervals, ms",
-        [
-            Line(
-                f"8,760 points, the {len(core)} metrics of counts and sums",
-                _ms(seconds["core"]),
-                "",
-                seconds["core"] * 1e3,
-                100,
-                at_most=True,
-            ),
-            Line(
-                "8,760 points, all metrics, with AUC and ECE from histograms",
-                _ms(seconds["all"]),
-                "",
-                seconds["all"] * 1e3,
-            ),
-            Line(
-                "one value of the year for each of 100 segments, all metrics",
-                _ms(seconds["sum"]),
-                "",
-                seconds["sum"] * 1e3,
-                100,
-                at_most=True,
-            ),
-        ],
-    )
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:,.1f} ms"

@@ -7,6 +7,8 @@ small p.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -72,14 +74,73 @@ def rank_p(above: ArrayLike, equal: ArrayLike, past: ArrayLike, v: ArrayLike) ->
     return np.asarray(np.clip((above + v * (equal + 1)) / (past + 1), LEAST, MOST))
 
 
-def rank_among(past: Sequence[float], value: float) -> tuple[int, int]:
-    """How many of the ascending `past` are above `value`, and equal to it.
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Earlier statistics: distinct `values`, ascending, and how many `times` each came; `total` of them.
 
-    >>> rank_among((22, 24, 25, 26, 30), 30)
-    (0, 1)
+    Values are kept as `coarse` as they may be, so that a year of hours is some hundred numbers. p stays exactly
+    uniform: the rounding does not look at the data, and ties are broken at random.
     """
-    last = bisect_right(past, value)
-    return len(past) - last, last - bisect_left(past, value)
+
+    values: tuple[float, ...] = ()
+    times: tuple[int, ...] = ()
+    total: int = 0
+
+    @classmethod
+    def of(cls, values: Sequence[float], times: Sequence[int] = ()) -> "Past":
+        """From its `parts`: once each where no times are given."""
+        often = tuple(times) or (1,) * len(values)
+        return cls(tuple(values), often, sum(often))
+
+    def parts(self) -> list[list[float] | list[int]]:
+        """Values, and times where any is more than one.
+
+        >>> Past.of(*Past().joined(2.0).joined(2.0).parts()).total
+        2
+        """
+        return [list(self.values), *([list(self.times)] if self.total > len(self.values) else [])]
+
+    def rank(self, value: float) -> tuple[int, int]:
+        """How many are above the value, and equal to it.
+
+        >>> Past().joined(22).joined(24).joined(30).joined(30).rank(24)
+        (2, 1)
+        """
+        value = coarse(value)
+        at = bisect_left(self.values, value)
+        equal = self.times[at] if at < len(self.values) and self.values[at] == value else 0
+        return self.total - sum(self.times[:at]) - equal, equal
+
+    def joined(self, value: float) -> "Past":
+        """
+        >>> Past().joined(0.95).joined(0.95004).times
+        (2,)
+        """
+        value = coarse(value)
+        at = bisect_left(self.values, value)
+        if at < len(self.values) and self.values[at] == value:
+            times = (*self.times[:at], self.times[at] + 1, *self.times[at + 1 :])
+            return Past(self.values, times, self.total + 1)
+        values = (*self.values[:at], value, *self.values[at:])
+        return Past(values, (*self.times[:at], 1, *self.times[at:]), self.total + 1)
+
+
+def coarse(value: float) -> float:
+    """A rate to four decimals, or to three digits of what it is away from 0 or 1; another number to four digits.
+
+    >>> coarse(0.950049), coarse(0.00123456), coarse(0.99987654), coarse(123.456), coarse(-98764.0)
+    (0.95, 0.00123, 0.999877, 123.5, -98760.0)
+    """
+    if not isfinite(value):
+        return value
+    size = abs(value)
+    if size < 1:
+        return round(value, 3 + bisect_left(_TENTHS, -min(size, 1 - size), lo=1))
+    return round(value, 4 - bisect_right(_TENS, size))
+
+
+_TENTHS = tuple(-float(f"1e{-k}") for k in range(1, 16))  # rising: −.1, −.01, …
+_TENS = tuple(float(f"1e{k}") for k in range(31))
 
 
 def z_of_p(p: ArrayLike) -> Floats:

@@ -14,7 +14,6 @@ State is a small frozen value; `update` is a pure function of it and of integers
 (monitor, bucket), so any alarm can be computed again, bit for bit on one build of Python and scipy.
 """
 
-from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,7 +22,7 @@ from typing import Any, Literal, TypeVar
 
 from app.stats import step
 from app.stats.bets import ABOVE, NORMAL, STAKES, USUAL_ROWS, Bets
-from app.stats.conformal import MOST, rank_among, rank_p
+from app.stats.conformal import MOST, Past, rank_p
 from app.stats.draws import uniform
 from app.stats.edetector import start_weight
 
@@ -96,11 +95,11 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that is remembered. `counts`: rows and events by slot; `values`: past statistics by slot, ascending."""
+    """All that is remembered. `counts`: rows and events by slot; `past`: earlier statistics by slot."""
 
     trails: tuple[Trail, ...]
     counts: tuple[tuple[int, int], ...]
-    values: tuple[tuple[float, ...], ...]
+    past: tuple[Past, ...]
     last: int | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -109,7 +108,7 @@ class State:
         return {
             "trails": trails,
             "counts": [list(slot) for slot in self.counts],
-            "values": [list(slot) for slot in self.values],
+            "past": [slot.parts() for slot in self.past],
             "last": self.last,
         }
 
@@ -117,7 +116,7 @@ class State:
     def from_json(cls, body: dict[str, Any]) -> "State":
         trails = [Trail(tuple(-inf if m is None else m for m in log_m), *rest) for log_m, *rest in body["trails"]]
         counts = tuple((int(n), int(x)) for n, x in body["counts"])
-        return cls(tuple(trails), counts, tuple(tuple(slot) for slot in body["values"]), body["last"])
+        return cls(tuple(trails), counts, tuple(Past.of(*slot) for slot in body["past"]), body["last"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ def begin(monitor: Monitor, reference: Iterable[Bucket] = ()) -> State:
     ((500, 25),)
     """
     empty = tuple(Trail(step.started(_grid(detector))) for detector in monitor.detectors)
-    state = State(empty, ((0, 0),) * monitor.slots, ((),) * monitor.slots)
+    state = State(empty, ((0, 0),) * monitor.slots, (Past(),) * monitor.slots)
     for bucket in reference:
         state = _remember(state, _checked(monitor, state, bucket), monitor)
     return state
@@ -235,12 +234,12 @@ def _increments(monitor: Monitor, detector: Detector, state: State, bucket: Buck
 
 
 def _rank(monitor: Monitor, detector: Detector, state: State, bucket: Bucket) -> tuple[float, step.Terms]:
-    past = state.values[bucket.slot]
-    above, equal = rank_among(past, bucket.value)
+    past = state.past[bucket.slot]
+    above, equal = past.rank(bucket.value)
     if detector.worse == "lower":
-        above = len(past) - above - equal
+        above = past.total - above - equal
     v = uniform(monitor.key, bucket.id, STREAMS[Kind.RANK])
-    p = float(rank_p(above, equal, len(past), v))
+    p = float(rank_p(above, equal, past.total, v))
     return p, _bet(detector, p, USUAL_ROWS)
 
 
@@ -253,15 +252,13 @@ def _bet(detector: Detector, p: float, rows: int) -> step.Terms:
 def _remember(state: State, bucket: Bucket, monitor: Monitor) -> State:
     """History with the bucket in it: only what some detector will ask for."""
     kinds = {detector.kind for detector in monitor.detectors}
-    counts, values = state.counts, state.values
+    counts, past = state.counts, state.past
     if Kind.COUNT in kinds:
         n, x = counts[bucket.slot]
         counts = _with(counts, bucket.slot, (n + bucket.n, x + bucket.x))
     if Kind.RANK in kinds and not isnan(bucket.value):
-        past = list(values[bucket.slot])
-        insort(past, bucket.value)
-        values = _with(values, bucket.slot, tuple(past))
-    return State(state.trails, counts, values, bucket.id)
+        past = _with(past, bucket.slot, past[bucket.slot].joined(bucket.value))
+    return State(state.trails, counts, past, bucket.id)
 
 
 def _with(items: tuple[_T, ...], place: int, item: _T) -> tuple[_T, ...]:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.stats import binom, hypergeom, kstest
 from app.stats import edetector, step
 from app.stats.bets import NORMAL, RANKED, Bets, floor_of, mean_floor, rate_floor, scale_of
 from app.stats.budget import OVERSHOOT, log_threshold, overshoot
-from app.stats.conformal import count_p, rank_among, rank_p
+from app.stats.conformal import Past, coarse, count_p, rank_p
 from app.stats.draws import key_of, uniform, uniforms
 from app.stats.sequential import Bucket, Detector, Kind, Monitor, State, begin, replay, update
 from tests.stats.reference import named, same
@@ -35,6 +36,10 @@ def buckets(count: int, start: int = 0, rate: float = 0.05) -> list[Bucket]:
     return [Bucket(start + i, 500, x[i], 1 - x[i] / 500, slot=i % 2) for i in range(count)]
 
 
+def past_of(values: list[float]) -> Past:
+    return reduce(Past.joined, values, Past())
+
+
 class TestReferenceValues:
     @pytest.mark.reference
     def test_floor_over_five_buckets(self) -> None:
@@ -46,7 +51,7 @@ class TestReferenceValues:
 
     @pytest.mark.reference
     def test_conformal_p_values(self) -> None:
-        above, equal = rank_among((22, 24, 25, 26, 30), 30)
+        above, equal = past_of([22, 24, 25, 26, 30]).rank(30)
         same(rank_p(above, equal, 5, 0.25), "conformal p: past errors [24,25,26,30,22], x=30, V=.25 -> (#past>x + V*(#past==x + 1))/(n+1)")  # fmt: skip # noqa: E501
         same(count_p(10_000, 500, 500, 40, 0.5), "hypergeom p: ref N=10000 S=500, bucket n=500 x=40, V=.5 -> sf(x)+V*pmf(x)")  # fmt: skip # noqa: E501
 
@@ -177,7 +182,7 @@ class TestMonitor:
         by_count, by_rank = [], []
         for bucket in stream:
             by_count.append(float(count_p(n, x, bucket.n, bucket.x, uniform(7, bucket.id, 0))))
-            above, equal = rank_among(sorted(past), -bucket.value)
+            above, equal = past_of(past).rank(-bucket.value)
             by_rank.append(float(rank_p(above, equal, len(past), uniform(7, bucket.id, 1))))
             n, x = n + bucket.n, x + bucket.x
             past.append(-bucket.value)
@@ -197,13 +202,13 @@ class TestMonitor:
     def test_slots_have_their_own_history(self) -> None:
         state = begin(ALL, [Bucket(0, 100, 5, 0.95, slot=0), Bucket(1, 100, 50, 0.5, slot=1)])
         assert state.counts == ((100, 5), (100, 50))
-        assert state.values == ((0.95,), (0.5,))
+        assert state.past == (past_of([0.95]), past_of([0.5]))
 
     def test_an_undefined_statistic_teaches_nothing(self) -> None:
         monitor = Monitor(1, (Detector(Kind.RANK, 8.0),))
         state = begin(monitor, [Bucket(i, value=float(i)) for i in range(5)])
         after, readings = update(monitor, state, Bucket(9))
-        assert after.values == state.values
+        assert after.past == state.past
         assert np.isnan(readings[0].p)
 
     def test_an_early_warning_alarms_but_does_not_page(self) -> None:
@@ -227,6 +232,25 @@ class TestMonitor:
             Detector(Kind.FLOOR, 3.0)
         with pytest.raises(ValueError, match="worse"):
             Detector(Kind.COUNT, 3.0, worse="lower")
+
+    @pytest.mark.parametrize(("slots", "size"), [(1, 16_000), (168, 100_000)])
+    def test_a_year_of_hours_is_a_small_value(self, slots: int, size: int) -> None:
+        random = np.random.default_rng(3)
+        monitor = Monitor(1, (Detector(Kind.COUNT, 12.0), Detector(Kind.RANK, 12.0, bets=RANKED)), slots)
+        n = random.integers(300, 700, 8760)
+        x = random.binomial(n, 0.05)
+        year = zip(n.tolist(), x.tolist(), (x / n).tolist(), strict=True)
+        state = begin(monitor, [Bucket(i, *bucket, slot=i % slots) for i, bucket in enumerate(year)])
+        assert sum(past.total for past in state.past) == 8760
+        assert len(json.dumps(state.to_json())) < size
+
+    def test_rounding_makes_ties_and_changes_no_other_rank(self) -> None:
+        values = np.random.default_rng(5).normal(0.9, 0.01, 500).tolist()
+        past = past_of(values)
+        for value in (0.88, 0.9, 0.91234, values[7]):
+            above, equal = past.rank(value)
+            assert above <= sum(v > value for v in values) <= above + equal
+            assert abs(coarse(value) - value) <= 0.5e-4 * 1.0001
 
     def test_updates_take_microseconds(self) -> None:
         """10⁵ in 6 s of CPU are 60 µs each; here with room for a slow machine."""

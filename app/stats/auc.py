@@ -181,9 +181,10 @@ def newcombe(area: Floats, positives: Floats, negatives: Floats, level: float) -
         step = theta - np.divide(away, slope, out=np.zeros_like(away), where=away != 0)
         between = (step - far) * (step - near) <= 0
         step = np.where(between, step, (far + near) / 2)
-        if not np.nanmax(np.abs(step - theta), initial=0.0) > NEAR_ENOUGH:
+        moved = np.abs(step - theta) > NEAR_ENOUGH
+        if not moved.any():
             break
-        theta = step
+        theta = np.where(moved, step, theta)  # each point stops by itself: the others change no bit of it
     return theta[0], theta[1]
 
 

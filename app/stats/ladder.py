@@ -23,6 +23,7 @@ Places = NDArray[np.intp]
 
 TABLE = 1 << 17  # places counted through at once: half a megabyte, so that it stays in the cache
 PART = 1 << 16  # bins worked on at once, for the same reason
+UNITS = 57  # bits; Σ of positives in a bin over rows at and above it is below 2^6
 THREADS = 2  # numpy releases the interpreter in loops of this length
 _STEP = SCORE_BINS + 1
 _BIN = np.uint32(SCORE_BINS - 1)
@@ -132,15 +133,14 @@ class Ladder:
         return np.repeat(values.astype(np.float64), np.diff(self.starts))
 
     def running(self, values: Floats) -> Floats:
-        """[E] sums of each bin and those before it in its problem.
+        """[E] sums of each bin and those before it in its problem; values in [0, 1].
 
-        What a problem adds is taken off where the next one starts, so that no sum grows beyond one problem's.
+        In whole units of 2^-57, so that what stands beside a problem changes no bit of it.
         """
-        used = self.used
-        if used.size > 1:
-            values = values.copy()
-            values[self.starts[used[1:]]] -= np.add.reduceat(values, self.starts[used])[:-1]
-        return np.cumsum(values)
+        used, units = self.used, (values * 2.0**UNITS).astype(np.int64)
+        if used.size > 1:  # what a problem adds is taken off where the next one starts
+            units[self.starts[used[1:]]] -= np.add.reduceat(units, self.starts[used])[:-1]
+        return np.asarray(np.cumsum(units) * 2.0**-UNITS, np.float64)
 
     def following(self) -> Ints:
         """[E] negatives below the next bin that holds positives; all of them for the last."""

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from app.stats.auc import ROUNDING, Ranks, delong, delong_interval, newcombe, precision_of, ranks_of
 from app.stats.ladder import Ladder
 from app.stats.metrics import estimate
-from app.stats.tally import Shape, Tally, Task, count_labels
+from app.stats.tally import Shape, Tally, Task, count_labels, regroup
 from tests.stats import dense
 from tests.stats.rows import FIVE, binary, multiclass, tally
 
@@ -108,6 +108,18 @@ class TestLadder:
         positive, negative = (random.integers(0, 3_000_000, (6, 1024)) * (random.random((6, 1024)) < 0.7) for _ in "pn")
         positive[2], negative[4] = 0, 0
         self.same(dense.ladder(positive, negative), positive, negative, "sums beyond 2^31")
+
+    @pytest.mark.parametrize("name", ["roc_auc", "pr_auc"])
+    def test_what_stands_beside_a_point_changes_no_bit_of_it(self, name: str) -> None:
+        shape, rows = binary(9000)
+        cell = np.random.default_rng(5).integers(0, 60, 9000)
+        counted = count_labels(shape, cell, 60, **rows)
+        series = estimate(Tally.of(shape, 60, counted), name)
+        for point in (0, 17, 59):
+            only = np.where(np.arange(60) == point, 0, -1)
+            alone = estimate(Tally.of(shape, 1, regroup(counted, only)), name)
+            for part in ("value", "low", "high", "bound"):
+                assert getattr(alone, part)[0] == getattr(series, part)[point], part
 
     def test_a_perfect_order_has_no_variance(self) -> None:
         positive, negative = np.zeros((2, 1, 1024), np.int64)

@@ -18,7 +18,9 @@ from app.analytics.service import Analytics
 from app.audit.chain import SealingKeys
 from app.audit.service import AuditChain, AuditLog
 from app.auth.authenticate import Authenticator
+from app.auth.endpoints import keys_router
 from app.auth.guards import demand_guards
+from app.auth.keyring import KeyRing, token_keys
 from app.auth.keys import ApiKeys
 from app.auth.limits import PrincipalLimits
 from app.auth.passwords import Passwords
@@ -146,13 +148,14 @@ def _identity(settings: Settings, database: Database, clock: Clock) -> tuple[Any
     """The services of `auth`."""
     secret = signing_secret(settings)
     auth, url = settings.auth, settings.redis_url
+    key, *retired = token_keys(settings)
     tokens = Tokens(
-        secret,
+        key,
         issuer=auth.issuer,
         audience=auth.audience,
         expiry_s=auth.token_expiry,
         clock=clock,
-        retired=tuple(retired.get_secret_value().encode() for retired in auth.retired_secrets),
+        retired=retired,
     )
     limits = Limits(enabled=settings.limits.enabled, redis_url=None if url is None else url.get_secret_value())
     passwords = Passwords()
@@ -162,6 +165,7 @@ def _identity(settings: Settings, database: Database, clock: Clock) -> tuple[Any
     return (
         limits,
         PrincipalLimits(limits, settings.limits),
+        KeyRing(database, tokens, clock),
         authenticator,
         usage,
         LogIns(database, tokens, passwords, authenticator, clock, successor_key=successor_key),
@@ -172,7 +176,7 @@ def _identity(settings: Settings, database: Database, clock: Clock) -> tuple[Any
 
 @cache  # building them takes longer than everything else at the start; they hold nothing of one application
 def _operations() -> tuple[APIRoute, ...]:
-    return flat(api.router, system.metrics_router, docs.router(PREFIX), problems.router, web.router)
+    return flat(api.router, keys_router, system.metrics_router, docs.router(PREFIX), problems.router, web.router)
 
 
 def _lifespan(
@@ -203,7 +207,7 @@ def _lifespan(
             owns_database=owns_database,
         )
         with told_of_the_end(gate.drain):  # readiness says so at once, while requests under way finish
-            await life.begin(lambda: built[Users].ensure_first_admin(settings), loops)
+            await life.begin(lambda: _prepare(built, settings), loops)
             yield
             await life.end(settings.http.drain_timeout_s)
         built[Limits].close()
@@ -216,6 +220,12 @@ def _database(settings: Settings, tracing: Tracing) -> Database:
     if tracing.on:
         return TracedDatabase(_url(settings), settings.database, tracing.tracer)
     return Database(_url(settings), settings.database)
+
+
+async def _prepare(built: dict[type, Any], settings: Settings) -> None:
+    """What needs the database, before the first request."""
+    await built[KeyRing].settle()
+    await built[Users].ensure_first_admin(settings)
 
 
 def _prepared(health: Health) -> dict[str, Callable[[], Prepared]]:

@@ -14,6 +14,7 @@ from app.auth.errors import (
     UserNotFound,
 )
 from app.auth.guards import Authenticated, Public, Scoped
+from app.auth.keyring import KeyRing
 from app.auth.keys import ApiKeys
 from app.auth.limits import PrincipalLimits
 from app.auth.passwords import MAX_LENGTH
@@ -21,6 +22,8 @@ from app.auth.principal import Principal
 from app.auth.schemas import (
     ApiKeyBody,
     ApiKeysAnswer,
+    JwkAnswer,
+    JwksAnswer,
     MeAnswer,
     NewApiKeyAnswer,
     RefreshBody,
@@ -43,8 +46,10 @@ from app.idempotency.route import OnceRoute
 
 router = APIRouter(tags=["auth"])
 once = APIRouter(route_class=OnceRoute)
+keys_router = APIRouter(tags=["auth"])  # at the root, where others look for it
 
 COOKIE = "assay_refresh"
+JWKS_FRESH_S = 300  # a new key signs while others may not know it for so long; they ask again for a kid they don't know
 COOKIE_PATH = "/api/v1/auth/refresh"  # sent nowhere else
 
 LogInsDep = Annotated[LogIns, Depends(provided(LogIns))]
@@ -52,6 +57,7 @@ UsersDep = Annotated[Users, Depends(provided(Users))]
 ApiKeysDep = Annotated[ApiKeys, Depends(provided(ApiKeys))]
 LimitsDep = Annotated[PrincipalLimits, Depends(provided(PrincipalLimits))]
 SettingsDep = Annotated[Settings, Depends(provided(Settings))]
+KeyRingDep = Annotated[KeyRing, Depends(provided(KeyRing))]
 Caller = Annotated[Principal, Authenticated]
 Manager = Annotated[Principal, Scoped("users:manage")]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before")]
@@ -173,6 +179,16 @@ async def revoke_api_key(_: Manager, key_id: KeyId, keys: ApiKeysDep) -> None:
 
 
 router.include_router(once)
+
+
+@keys_router.get("/.well-known/jwks.json", summary="Keys that verify access tokens", dependencies=[Public])
+async def jwks(response: Response, ring: KeyRingDep) -> JwksAnswer:
+    """For services that verify access tokens themselves (RFC 7517): those of ES256 that are valid now.
+
+    Empty where tokens are signed with a secret of our own (HS256).
+    """
+    response.headers["Cache-Control"] = f"public, max-age={JWKS_FRESH_S}"
+    return JwksAnswer(keys=[JwkAnswer.model_validate(key) for key in ring.public()])
 
 
 def _granted(request: Request, response: Response, settings: Settings, grant: Grant, *, in_cookie: bool) -> TokenAnswer:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.scopes import Role
 from app.db.engine import ReadSession, Session
-from app.db.tables.auth import ApiKey, LogIn, RefreshToken, User
+from app.db.tables.auth import ApiKey, LogIn, RefreshToken, SigningKey, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +141,17 @@ async def note_use(session: Session, uses: Mapping[str, datetime]) -> None:
 async def drop_ended_log_ins(session: Session, user_id: int, now: datetime) -> None:
     """Housekeeping as people log in: what ended is of no use to anybody."""
     await session.execute(delete(LogIn).where(LogIn.user_id == user_id, LogIn.ends_at < now))
+
+
+async def note_signing_key(
+    session: Session, kid: str, algorithm: str, now: datetime, *, retired: bool
+) -> datetime | None:
+    """When the key was first seen retired; None for the one that signs."""
+    first = func.coalesce(SigningKey.retired_at, now) if retired else None
+    statement = (
+        insert(SigningKey)
+        .values(kid=kid, algorithm=algorithm, first_seen_at=now, retired_at=now if retired else None)
+        .on_conflict_do_update(index_elements=[SigningKey.kid], set_={"retired_at": first})
+        .returning(SigningKey.retired_at)
+    )
+    return await session.scalar(statement)

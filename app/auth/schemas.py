@@ -175,3 +175,19 @@ class ApiKeysAnswer(Answer):
     @classmethod
     def of(cls, page: Page[ApiKey]) -> "ApiKeysAnswer":
         return cls(keys=[ApiKeyAnswer.of(key) for key in page.rows], next_cursor=page.next_cursor)
+
+
+class JwkAnswer(Answer):
+    """A public key (RFC 7517)."""
+
+    kty: Literal["EC"] = Field(examples=["EC"])
+    crv: Literal["P-256"] = Field(examples=["P-256"])
+    x: str = Field(examples=["f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"])
+    y: str = Field(examples=["x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"])
+    kid: str = Field(examples=["oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"])
+    alg: Literal["ES256"] = Field(examples=["ES256"])
+    use: Literal["sig"] = Field(examples=["sig"])
+
+
+class JwksAnswer(Answer):
+    keys: list[JwkAnswer]

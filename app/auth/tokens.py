@@ -1,15 +1,17 @@
 """Access tokens: signed, verified, remembered. The only module that knows python-jose.
 
 jose checks the signature and nothing else here; everything it leaves open is closed before (shape, size, header) and
-after (claims, with our clock). One key serves one algorithm, and only bytes we made or were given as a secret are keys:
-never a public key's encoding. Whatever goes wrong, the answer is `Unauthenticated`.
+after (claims, with our clock). One key serves one algorithm, and all keys of a process serve the same: bytes we made or
+were given as a secret (HS256), or PEM on P-256 that was parsed before (ES256). So no public key's encoding is ever a
+secret. Whatever goes wrong, the answer is `Unauthenticated`.
 """
 
 import base64
 import hashlib
+import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,16 +19,18 @@ from jose import jwk, jws
 from jose.backends.base import Key
 
 from app.auth.errors import Unauthenticated
+from app.core import pem
 from app.core.cache import Remembered
 from app.core.clock import SECOND, Clock
 
-ALGORITHM = "HS256"
+HS256, ES256 = "HS256", "ES256"
 TYPE = "at+jwt"  # RFC 9068
 MAX_TOKEN = 4096
 MAX_HEADER = 512
 LEEWAY_S = 30  # clocks of two machines
 FUTURE_S = 60  # how far ahead `iat` may be
 REMEMBERED = 10_000  # verified tokens per process, about 1 kB each
+FOREVER = 2**63
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -54,36 +58,70 @@ class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class TokenKey:
+    """A key and the one algorithm it serves. `private` None: it verifies only; `public`: what others verify with."""
+
+    kid: str
     algorithm: str
-    key: Key
+    private: Key | None
+    verifying: Key
+    public: Mapping[str, str] | None = None  # as a JWK
+
+
+def shared_key(secret: bytes) -> TokenKey:
+    """HS256, for a service that verifies its own tokens."""
+    key = jwk.construct(secret, HS256)
+    return TokenKey(hashlib.sha256(b"assay key id\0" + secret).hexdigest()[:16], HS256, key, key)
+
+
+def key_pair(text: str) -> TokenKey:
+    """ES256, from the PEM of a private key, or of a public one that signs no more. Raises `ValueError`."""
+    private = jwk.construct(pem.private_key(text), ES256) if "PRIVATE KEY" in text else None
+    verifying = jwk.construct(pem.public_key(text), ES256)
+    public = {name: str(value) for name, value in verifying.to_dict().items()}
+    kid = _thumbprint(public)
+    return TokenKey(kid, ES256, private, verifying, {**public, "kid": kid, "use": "sig"})
 
 
 class Tokens:
     """Signs with one key, verifies with any of its keys by `kid`.
 
-    `retired`: secrets that signed earlier and still verify; keep one for a token's life after a change.
+    `retired`: keys that signed earlier. Each verifies until the moment that `ends` names, and not at all before.
     """
 
     def __init__(
         self,
-        secret: bytes,
+        key: TokenKey,
         *,
         issuer: str,
         audience: str,
         expiry_s: int,
         clock: Clock,
-        retired: tuple[bytes, ...] = (),
+        retired: Sequence[TokenKey] = (),
     ) -> None:
+        if {each.algorithm for each in retired} - {key.algorithm}:
+            raise ValueError("all keys must serve the same algorithm")
         self._issuer = issuer
         self._audience = audience
         self.expiry_s = expiry_s
         self._clock = clock
-        self._kid = _kid(secret)
-        self._slots: Mapping[str, _Slot] = {
-            _kid(key): _Slot(ALGORITHM, jwk.construct(key, ALGORITHM)) for key in (*retired, secret)
-        }
+        self.current = key
+        self.retired = tuple(each for each in retired if each.kid != key.kid)
+        self._slots: Mapping[str, TokenKey] = {each.kid: each for each in (*self.retired, key)}
+        self._ends: Mapping[str, int] = {}
         self._verified: Remembered[str, Claims] = Remembered(REMEMBERED)
+
+    def ends(self, moments: Mapping[str, int]) -> None:
+        """When retired keys end, by `kid`, in µs."""
+        self._ends = moments
+
+    def public(self) -> list[Mapping[str, str]]:
+        """The keys that verify now, as JWKs; none where they are secrets."""
+        return [
+            key.public
+            for key in self._slots.values()
+            if key.public is not None and self._end(key) > self._clock.now_us()
+        ]
 
     def sign(self, *, subject: str, session_id: str, version: int, scope: str) -> str:
         now = self._clock.now_us() // SECOND
@@ -101,9 +139,9 @@ class Tokens:
         )
         token: str = jws.sign(
             msgspec.json.encode(claims),
-            self._slots[self._kid].key,
-            headers={"typ": TYPE, "kid": self._kid},
-            algorithm=ALGORITHM,
+            self.current.private,
+            headers={"typ": TYPE, "kid": self.current.kid},
+            algorithm=self.current.algorithm,
         )
         return token
 
@@ -114,13 +152,14 @@ class Tokens:
         if known is not None:
             return known
         try:
-            claims = self._verify(token, now_us // SECOND)
+            claims, end = self._verify(token, now_us)
         except Exception as error:  # whatever a hostile token makes of the libraries below, RecursionError too
             raise Unauthenticated("the access token is not valid") from error
-        self._verified.put(token, claims, claims.exp * SECOND)
+        self._verified.put(token, claims, min(claims.exp * SECOND, end))
         return claims
 
-    def _verify(self, token: str, now: int) -> Claims:
+    def _verify(self, token: str, now_us: int) -> tuple[Claims, int]:
+        """The claims, and when the key that signed them ends."""
         if len(token) > MAX_TOKEN or not _COMPACT.fullmatch(token):
             raise ValueError("not a compact token")
         head, body, signature = token.split(".")
@@ -132,10 +171,16 @@ class Tokens:
         slot = self._slots[header.kid]
         if header.alg != slot.algorithm or header.typ != TYPE:
             raise ValueError("wrong algorithm or type")
-        payload = jws.verify(token, slot.key, [slot.algorithm])
+        end = self._end(slot)
+        if end <= now_us:
+            raise ValueError("of a key whose time is over")
+        payload = jws.verify(token, slot.verifying, [slot.algorithm])
         claims = msgspec.json.decode(payload, type=Claims, strict=True)
-        self._check(claims, now)
-        return claims
+        self._check(claims, now_us // SECOND)
+        return claims, end
+
+    def _end(self, key: TokenKey) -> int:
+        return FOREVER if key.kid == self.current.kid else self._ends.get(key.kid, 0)
 
     def _check(self, claims: Claims, now: int) -> None:
         if claims.iss != self._issuer or claims.aud != self._audience:
@@ -146,8 +191,11 @@ class Tokens:
             raise ValueError("not valid at this time")
 
 
-def _kid(key: bytes) -> str:
-    return hashlib.sha256(b"assay key id\0" + key).hexdigest()[:16]
+def _thumbprint(public: Mapping[str, str]) -> str:
+    """RFC 7638: others come to the same name."""
+    members = {name: public[name] for name in ("crv", "kty", "x", "y")}
+    digest = hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _decoded(segment: str) -> bytes:

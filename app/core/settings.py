@@ -11,8 +11,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core import pem
 
 MIN_PASSWORD = 12
 MIN_DISTINCT = 12  # 48 random bytes in base64 have about 40 different characters; fewer than 12 come from a keyboard
@@ -56,7 +59,15 @@ class AuthSettings(Group):
     )
     retired_secrets: tuple[SecretStr, ...] = Field(
         (),
-        description="earlier secrets: tokens they signed are still valid; keep one for a token's life after a change",
+        description="earlier secrets: what they signed is valid for 24 hours more; old seals of the audit are checked",
+    )
+    signing_key: SecretStr | None = Field(
+        None,
+        description="PEM of a private key on P-256: tokens are signed with ES256, for others to verify by "
+        "/.well-known/jwks.json; unset: HS256 with the secret. `openssl ecparam -name prime256v1 -genkey -noout`",
+    )
+    retired_signing_keys: tuple[SecretStr, ...] = Field(
+        (), description="PEM of earlier signing keys: what they signed is valid for 24 hours more"
     )
     token_expiry: int = Field(3600, ge=60, le=86_400, description="seconds an access token lives")
     issuer: str = Field("assay", description="`iss` of our tokens")
@@ -156,6 +167,23 @@ class Settings(BaseSettings):
         for name, secret in given:
             if secret is not None and len(secret.get_secret_value().encode()) < MIN_SECRET_BYTES:
                 raise ValueError(f"{name} must have at least {MIN_SECRET_BYTES} bytes: `openssl rand -base64 48`")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_are_keys(self) -> "Settings":
+        current, retired = self.auth.signing_key, self.auth.retired_signing_keys
+        name = "ASSAY_AUTH__SIGNING_KEY"
+        try:
+            if current is not None:
+                pem.private_key(current.get_secret_value())
+            name = "each of ASSAY_AUTH__RETIRED_SIGNING_KEYS"
+            [pem.public_key(key.get_secret_value()) for key in retired]
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is encrypted
+            raise ValueError(
+                f"{name} must be a PEM key on P-256: `openssl ecparam -name prime256v1 -genkey -noout`"
+            ) from None
+        if retired and current is None:
+            raise ValueError("ASSAY_AUTH__RETIRED_SIGNING_KEYS needs ASSAY_AUTH__SIGNING_KEY: there is one algorithm")
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,17 @@
-"""The signing secret of a data directory."""
+"""The signing secret of a data directory, and the change from one key to the next."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.auth.secret import derived, signing_secret
+from app.auth.tokens import key_pair
 from app.core.clock import FrozenClock
 from app.core.settings import Settings
 from app.db.engine import Database
@@ -41,19 +48,58 @@ class TestSecret:
         assert derived(b"s" * 40, "a") != derived(b"s" * 40, "b")
 
 
-class TestAnotherSecret:
-    async def test_leaves_tokens_of_the_retired_one_valid(
+class TestAnotherKey:
+    async def status(self, settings: Settings, auth: dict[str, object], token: str, **parts: Any) -> int:
+        """What a process with these settings answers to the token."""
+        changed = Settings(_env_file=None, **{**settings.model_dump(), "auth": auth})
+        async with running(create_app(changed, **parts)) as process, client_of(process) as client:
+            return (await client.get("/auth/me", headers=bearer(token))).status_code
+
+    @pytest.mark.parametrize("pair", [False, True], ids=["HS256", "ES256"])
+    async def test_leaves_tokens_of_the_retired_one_valid_for_a_day(
+        self, settings: Settings, clock: FrozenClock, database: Database, pair: bool
+    ) -> None:
+        name = "signing_key" if pair else "secret"
+        old, new = (new_pair() if pair else f"a-secret-of-the-tests-that-is-long-{n}" for n in range(2))
+        long = {"secret": "a-secret-of-the-tests-that-is-long-enough", "token_expiry": 86_400}
+        retired = f"retired_{name}s"
+        parts: dict[str, Any] = {"clock": clock, "database": database}
+        before = Settings(_env_file=None, **{**settings.model_dump(), "auth": {**long, name: old}})
+        async with running(create_app(before, **parts)) as process:
+            token = await Identities(process).user("viewer")
+            clock.advance(seconds=20)
+            late = await Identities(process).user("viewer")
+
+        assert await self.status(settings, {**long, name: new}, token, **parts) == 401
+        rotated = {**long, name: new, retired: (old,)}
+        assert await self.status(settings, rotated, token, **parts) == 200
+        clock.advance(seconds=86_400 - 1)  # the first start with the retired one counts, not the last
+        assert await self.status(settings, rotated, late, **parts) == 200
+        clock.advance(seconds=1)
+        assert await self.status(settings, rotated, late, **parts) == 401  # though `late` lives 20 s more
+
+    async def test_is_published_as_long_as_it_verifies(
         self, settings: Settings, clock: FrozenClock, database: Database
     ) -> None:
-        async with running(create_app(settings, clock=clock, database=database)) as before:
-            token = bearer(await Identities(before).user("viewer"))
-        old = settings.auth.secret
-        assert old is not None
-        for retired, status in (((), 401), ((old.get_secret_value(),), 200)):
-            auth = {"secret": "another-secret-that-is-also-long-enough", "retired_secrets": retired}
-            changed = Settings(_env_file=None, **{**settings.model_dump(), "auth": auth})
-            async with (
-                running(create_app(changed, clock=clock, database=database)) as after,
-                client_of(after) as client,
-            ):
-                assert (await client.get("/auth/me", headers=token)).status_code == status
+        old, new = new_pair(), new_pair()
+        auth = {"secret": settings.auth.secret, "signing_key": new, "retired_signing_keys": (old,)}
+        changed = Settings(_env_file=None, **{**settings.model_dump(), "auth": auth})
+        app = create_app(changed, clock=clock, database=database)
+        async with running(app), client_of(app) as client:
+            answer = await client.get("http://test/.well-known/jwks.json")
+            assert answer.headers["cache-control"] == "public, max-age=300"
+            assert {key["kid"] for key in answer.json()["keys"]} == {key_pair(old).kid, key_pair(new).kid}
+            assert all(set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"} for key in answer.json()["keys"])
+            clock.advance(seconds=86_400)
+            later = (await client.get("http://test/.well-known/jwks.json")).json()
+            assert [key["kid"] for key in later["keys"]] == [key_pair(new).kid]
+
+    async def test_a_secret_is_not_published(self, client: httpx.AsyncClient) -> None:
+        assert (await client.get("http://test/.well-known/jwks.json")).json() == {"keys": []}
+
+
+def new_pair() -> str:
+    """PEM, in the one line that an environment variable may need."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem.decode().strip().replace("\n", "\\n")

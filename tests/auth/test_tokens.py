@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from app.auth.errors import Unauthenticated
-from app.auth.tokens import TYPE, Tokens, _kid
+from app.auth.tokens import TYPE, TokenKey, Tokens, key_pair, shared_key
 from app.core.clock import SECOND, FrozenClock, from_datetime
 from tests.support.http import bearer
 from tests.support.times import NOON
@@ -23,14 +24,20 @@ SECRET = b"a-secret-of-the-tests-that-is-long-enough"
 OTHER = b"another-secret-that-is-long-enough-as-well"
 NOW = from_datetime(NOON) // SECOND
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
-EC = ec.generate_private_key(ec.SECP256R1()).public_key()
+EC_PRIVATE = ec.generate_private_key(ec.SECP256R1())
+EC = EC_PRIVATE.public_key()
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
 SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
+PAIR = key_pair(EC_PRIVATE.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode())
 
 
 def segment(value: Any) -> str:
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def header(**changes: Any) -> dict[str, Any]:
-    good = {"alg": "HS256", "typ": TYPE, "kid": _kid(SECRET)}
+    good = {"alg": "HS256", "typ": TYPE, "kid": shared_key(SECRET).kid}
     return {name: value for name, value in {**good, **changes}.items() if value is not ...}
 
 
@@ -59,6 +66,15 @@ def forged(head: Any = None, body: Any = None, *, key: bytes = SECRET, digest: A
     """A token with a right signature over whatever it holds."""
     signed = f"{segment(header() if head is None else head)}.{segment(claims() if body is None else body)}"
     return f"{signed}.{segment(hmac.digest(key, signed.encode(), digest))}"
+
+
+def signed_by_pair(head: Any = None, body: Any = None, *, key: ec.EllipticCurvePrivateKey = EC_PRIVATE) -> str:
+    """As `forged`, with ES256."""
+    first = {"alg": "ES256", "typ": TYPE, "kid": PAIR.kid} if head is None else head
+    signed = f"{segment(first)}.{segment(claims() if body is None else body)}"
+    r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+    size = (key.key_size + 7) // 8
+    return f"{signed}.{segment(r.to_bytes(size, 'big') + s.to_bytes(size, 'big'))}"
 
 
 GOOD = forged()
@@ -89,7 +105,7 @@ HOSTILE = {
     "kid unknown": forged(header(kid="unknown")),
     "kid missing": forged(header(kid=...)),
     "kid of a path": forged(header(kid="../../dev/null")),
-    "kid a list": forged(header(kid=[_kid(SECRET)])),
+    "kid a list": forged(header(kid=[shared_key(SECRET).kid])),
     "crit": forged(header(crit=["exp"])),
     "jku": forged(header(jku="https://evil.example/keys")),
     "jwk": forged(header(jwk={"kty": "oct", "k": segment(OTHER)})),
@@ -143,7 +159,11 @@ HOSTILE = {
 
 @pytest.fixture
 def tokens(clock: FrozenClock) -> Tokens:
-    return Tokens(SECRET, issuer="assay", audience="assay-api", expiry_s=600, clock=clock)
+    return made(shared_key(SECRET), clock)
+
+
+def made(key: TokenKey, clock: FrozenClock, *retired: TokenKey) -> Tokens:
+    return Tokens(key, issuer="assay", audience="assay-api", expiry_s=600, clock=clock, retired=retired)
 
 
 class TestVerify:
@@ -178,12 +198,94 @@ class TestVerify:
         with pytest.raises(Unauthenticated):
             tokens.verify(token)
 
-    def test_a_retired_secret_still_verifies(self, clock: FrozenClock, tokens: Tokens) -> None:
+    def test_a_retired_key_verifies_until_its_end_and_not_before_that_is_known(
+        self, clock: FrozenClock, tokens: Tokens
+    ) -> None:
         token = tokens.sign(subject="user:1", session_id="s", version=1, scope="")
-        options: dict[str, Any] = {"issuer": "assay", "audience": "assay-api", "expiry_s": 600, "clock": clock}
-        assert Tokens(OTHER, retired=(SECRET,), **options).verify(token).sub == "user:1"
+        later = made(shared_key(OTHER), clock, shared_key(SECRET))
         with pytest.raises(Unauthenticated):
-            Tokens(OTHER, **options).verify(token)
+            later.verify(token)
+        later.ends({shared_key(SECRET).kid: clock.now_us() + 60 * SECOND})
+        assert later.verify(token).sub == "user:1"
+        clock.advance(seconds=60)
+        with pytest.raises(Unauthenticated):
+            later.verify(token)
+        with pytest.raises(Unauthenticated):
+            made(shared_key(OTHER), clock).verify(token)
+
+
+HEAD_ES = {"alg": "ES256", "typ": TYPE, "kid": PAIR.kid}
+PUBLIC_PEM = EC.public_bytes(PEM, SPKI)
+HOSTILE_TO_A_PAIR = {
+    "unsigned": f"{segment({**HEAD_ES, 'alg': 'none'})}.{BODY}.",
+    "signed by a secret that is the key's PEM": forged({**HEAD_ES, "alg": "HS256"}, key=PUBLIC_PEM),
+    "and says ES256": forged(HEAD_ES, key=PUBLIC_PEM),
+    "signed by a secret that is the key's DER": forged({**HEAD_ES, "alg": "HS256"}, key=EC.public_bytes(DER, SPKI)),
+    "signed by a secret that is the key's JWK": forged(
+        {**HEAD_ES, "alg": "HS256"}, key=json.dumps(dict(PAIR.public or {})).encode()
+    ),
+    "signed with the secret of HS256, under its kid": GOOD,
+    "signed with the secret of HS256, under this kid": forged({**HEAD_ES, "alg": "HS256"}),
+    "signed by another pair": signed_by_pair(key=ec.generate_private_key(ec.SECP256R1())),
+    "signed on another curve": signed_by_pair(key=ec.generate_private_key(ec.SECP384R1())),
+    "alg ES384": signed_by_pair({**HEAD_ES, "alg": "ES384"}),
+    "jwk in the header": signed_by_pair({**HEAD_ES, "jwk": dict(PAIR.public or {})}),
+    "kid of nobody": signed_by_pair({**HEAD_ES, "kid": "x"}),
+    "r and s are zero": f"{segment(HEAD_ES)}.{BODY}.{segment(bytes(64))}",
+    "signature too short": f"{segment(HEAD_ES)}.{BODY}.{segment(bytes(63))}",
+    "signature in DER": f"{segment(HEAD_ES)}.{BODY}."
+    + segment(EC_PRIVATE.sign(f"{segment(HEAD_ES)}.{BODY}".encode(), ec.ECDSA(hashes.SHA256()))),
+    "expired": signed_by_pair(body=claims(exp=NOW - 31)),
+    "aud of others": signed_by_pair(body=claims(aud="other")),
+    "typ JWT": signed_by_pair({**HEAD_ES, "typ": "JWT"}),
+}
+
+
+class TestPair:
+    """ES256: others verify, only we sign."""
+
+    @pytest.fixture
+    def tokens(self, clock: FrozenClock) -> Tokens:
+        return made(PAIR, clock)
+
+    def test_accepts_what_the_corpus_is_made_from(self, tokens: Tokens) -> None:
+        assert tokens.verify(signed_by_pair()).sub == "user:1"
+
+    def test_others_verify_what_we_sign_by_what_we_publish(self, tokens: Tokens) -> None:
+        token = tokens.sign(subject="user:1", session_id="s", version=1, scope="models:read")
+        [key] = tokens.public()
+        x, y = (int.from_bytes(decoded(key[name])) for name in "xy")
+        published = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        head, body, signature = token.split(".")
+        r, s = (int.from_bytes(half) for half in (decoded(signature)[:32], decoded(signature)[32:]))
+        published.verify(encode_dss_signature(r, s), f"{head}.{body}".encode(), ec.ECDSA(hashes.SHA256()))
+        assert json.loads(decoded(head)) == {"alg": "ES256", "typ": TYPE, "kid": key["kid"]}
+        assert json.loads(decoded(body))["sub"] == "user:1"
+        assert "d" not in key
+
+    def test_the_name_of_a_key_is_its_thumbprint(self) -> None:
+        """RFC 7515, A.3; its thumbprint (RFC 7638) as others give it."""
+        x, y = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+        numbers = ec.EllipticCurvePublicNumbers(*(int.from_bytes(decoded(part)) for part in (x, y)), ec.SECP256R1())
+        key = key_pair(numbers.public_key().public_bytes(PEM, SPKI).decode())
+        assert key.kid == "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"
+
+    @pytest.mark.parametrize("name", HOSTILE_TO_A_PAIR)
+    def test_refuses(self, tokens: Tokens, name: str) -> None:
+        begun = time.perf_counter()
+        with pytest.raises(Unauthenticated):
+            tokens.verify(HOSTILE_TO_A_PAIR[name])
+        assert time.perf_counter() - begun < 0.05
+
+    @pytest.mark.parametrize("name", HOSTILE)
+    def test_refuses_all_that_a_secret_refuses(self, tokens: Tokens, name: str) -> None:
+        with pytest.raises(Unauthenticated):
+            tokens.verify(HOSTILE[name])
+
+    def test_never_stands_beside_a_secret(self, clock: FrozenClock) -> None:
+        for key, retired in ((PAIR, shared_key(SECRET)), (shared_key(SECRET), PAIR)):
+            with pytest.raises(ValueError, match="same algorithm"):
+                made(key, clock, retired)
 
 
 class TestOverHttp:

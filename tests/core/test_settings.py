@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from pydantic import ValidationError
 
 from app.core.limits import Limit
@@ -30,6 +32,13 @@ UNSAFE = [
     ({"auth": {"secret": RANDOM, "retired_secrets": ["short"]}}, "ASSAY_AUTH__RETIRED_SECRETS", "still verifies"),
     ({"admin_password": "short"}, "ASSAY_ADMIN_PASSWORD", "a password of five letters"),
 ]
+
+
+def pem(curve: ec.EllipticCurve, *, private: bool = True) -> str:
+    key = ec.generate_private_key(curve)
+    if not private:
+        return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 class TestProduction:
@@ -63,6 +72,10 @@ class TestDevelopment:
             ("ASSAY_ADMIN_EMAIL", "not an email"),
             ("ASSAY_TELEMETRY__OTLP_ENDPOINT", "secret-name:4318"),
             ("ASSAY_HTTP__TRUSTED_PROXIES", '["10.0.0.1/8"]'),  # bits beyond the network
+            ("ASSAY_AUTH__SIGNING_KEY", "secret-name"),
+            ("ASSAY_AUTH__SIGNING_KEY", pem(ec.SECP384R1())),  # ES384 would sign with it
+            ("ASSAY_AUTH__SIGNING_KEY", pem(ec.SECP256R1(), private=False)),  # signs nothing
+            ("ASSAY_AUTH__RETIRED_SIGNING_KEYS", '["secret-name"]'),
         ],
     )
     def test_names_the_variable_that_means_nothing(
@@ -71,6 +84,7 @@ class TestDevelopment:
         monkeypatch.setenv(name, value)
         with pytest.raises(ValidationError, match=f"{name} must be") as refused:
             Settings(_env_file=None)
+        assert "BEGIN" not in str(refused.value)
         assert "secret-name" not in str(refused.value)
 
     def test_empty_is_unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +97,10 @@ class TestDevelopment:
     def test_takes_rates_that_the_limiter_understands(self, rates: str) -> None:
         settings = Settings(_env_file=None, limits={"default": rates})
         assert len(Limit("requests", settings.limits.default).items) == rates.count(";") + 1
+
+    def test_keys_retired_from_another_algorithm_are_refused(self) -> None:
+        with pytest.raises(ValidationError, match="there is one algorithm"):
+            Settings(_env_file=None, auth={"retired_signing_keys": [pem(ec.SECP256R1())]})
 
 
 class TestVariables:

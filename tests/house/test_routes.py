@@ -21,6 +21,7 @@ PUBLIC = {
     "GET /api/v1/system/health/ready",
     "POST /api/v1/auth/token",
     "POST /api/v1/auth/refresh",
+    "GET /.well-known/jwks.json",
     "GET /api/v1/openapi.json",
     "GET /docs",
     "GET /redoc",

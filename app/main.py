@@ -41,6 +41,7 @@ from app.core.settings import Settings
 from app.core.tracing import NO_TRACER, NamedSpans, Tracing, identified
 from app.db.engine import Database
 from app.db.traced import TracedDatabase
+from app.db.safety import demand_safe
 from app.idempotency.service import Claims
 from app.lifecycle.service import LifecycleService
 from app.models.catalogue import Catalogue
@@ -207,7 +208,7 @@ def _lifespan(
             owns_database=owns_database,
         )
         with told_of_the_end(gate.drain):  # readiness says so at once, while requests under way finish
-            await life.begin(lambda: _prepare(built, settings), loops)
+            await life.begin(lambda: _prepare(built, database, settings), loops)
             yield
             await life.end(settings.http.drain_timeout_s)
         built[Limits].close()
@@ -222,8 +223,9 @@ def _database(settings: Settings, tracing: Tracing) -> Database:
     return Database(_url(settings), settings.database)
 
 
-async def _prepare(built: dict[type, Any], settings: Settings) -> None:
+async def _prepare(built: dict[type, Any], database: Database, settings: Settings) -> None:
     """What needs the database, before the first request."""
+    await demand_safe(database, settings)
     await built[KeyRing].settle()
     await built[Users].ensure_first_admin(settings)
 

@@ -27,6 +27,14 @@ def _dummy() -> str:
     return _HASHER.hash(secrets.token_urlsafe())
 
 
+def demand_unguessable(password: str, *known: str) -> None:
+    """`known`: what an attacker would try first, as the address. Raises `GuessablePassword`. Takes milliseconds."""
+    estimate = zxcvbn(password[:_ESTIMATED], user_inputs=["assay", *known])
+    if estimate["guesses"] < _MIN_GUESSES:
+        message = "is among those that are tried first; several random words make a better one"
+        raise GuessablePassword(f"the password {message}", places=[Place("/password", "guessable", message)])
+
+
 class Passwords:
     """Hashes and verifies. An unknown account costs what a known one costs."""
 
@@ -35,15 +43,12 @@ class Passwords:
         _dummy()  # now, so that the first unknown account costs no more than the second
 
     async def hash_new(self, password: str, *known: str) -> str:
-        """`known`: what an attacker would try first, as the address. Raises `GuessablePassword`."""
+        """`known` and what is raised: as `demand_unguessable`."""
         async with self._room:
             return await asyncio.to_thread(self._hash, password, known)
 
     def _hash(self, password: str, known: tuple[str, ...]) -> str:
-        estimate = zxcvbn(password[:_ESTIMATED], user_inputs=["assay", *known])
-        if estimate["guesses"] < _MIN_GUESSES:
-            message = "is among the passwords that are tried first; several random words make a better one"
-            raise GuessablePassword(f"the password {message}", places=[Place("/password", "guessable", message)])
+        demand_unguessable(password, *known)
         return _HASHER.hash(password.encode("utf-8", "surrogatepass"))
 
     async def verify(self, stored: str | None, password: str) -> bool:

@@ -18,7 +18,7 @@ from app.cli.demo.command import arguments, environment
 from app.cli.demo.options import MODEL_ID, SPEED, Speed
 from app.cli.environment import load
 from app.cli.hosting import hosted
-from app.cli.schema import upgrade
+from app.cli.schema import UNSAFE, refuse_unsafe, upgrade
 from app.cli.serve import Port
 from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
@@ -45,6 +45,7 @@ def run(
     try:
         with in_order(), bind(settings) as listening, hosted(settings) as here:
             upgrade(here)
+            refuse_unsafe(here)
             first, generated = _with_admin(here)
             url = base_url(first, listening)
             with _children() as children:
@@ -60,7 +61,7 @@ def run(
             f"{problem}.\nIs Assay running already? Stop it, or choose another port: "
             f"ASSAY_PORT={settings.port + 1} ./dev run"
         )
-    except (EmbeddedServerError, Unavailable) as problem:
+    except (EmbeddedServerError, Unavailable, *UNSAFE) as problem:
         fail(str(problem))
 
 

@@ -1,14 +1,36 @@
-"""The schema of a command's database, brought up to date."""
+"""What is done with a command's database before a server works on it."""
 
 import asyncio
 
+from app.auth.errors import GuessablePassword
+from app.auth.passwords import demand_unguessable
 from app.cli.hosting import address
 from app.core.settings import Settings
 from app.db import migrate
+from app.db.engine import Database
 from app.db.faults import as_unavailable
+from app.db.safety import UnsafeDatabase, demand_safe
+
+UNSAFE = (UnsafeDatabase, GuessablePassword)  # what `refuse_unsafe` says no by
 
 
 def upgrade(settings: Settings) -> None:
     """Inside `hosted`. Raises `Unavailable` where the database does not answer."""
     with as_unavailable():
         asyncio.run(migrate.upgrade(address(settings)))
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Inside `hosted`. Raises `UnsafeDatabase` (in production only), `GuessablePassword`, `Unavailable`."""
+    if settings.admin_password is not None:
+        demand_unguessable(settings.admin_password.get_secret_value(), settings.admin_email or "")
+    if settings.production:
+        asyncio.run(_demand_safe(settings))
+
+
+async def _demand_safe(settings: Settings) -> None:
+    database = Database(address(settings), settings.database)
+    try:
+        await demand_safe(database, settings)
+    finally:
+        await database.close()

@@ -7,7 +7,7 @@ import typer
 from app.cli.console import fail, note, subcommands
 from app.cli.environment import load
 from app.cli.hosting import hosted
-from app.cli.schema import upgrade
+from app.cli.schema import UNSAFE, refuse_unsafe, upgrade
 from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
 from app.cli.stopping import in_order
@@ -45,7 +45,8 @@ def serve(
         with in_order(), bind(settings) as listening, hosted(settings) as here:
             if migrate:
                 upgrade(here)
+            refuse_unsafe(here)
             url = base_url(here, listening)
             serve_on(here, listening, workers=workers, ready=lambda: note(f"Assay answers on {url}"))
-    except (PortTaken, EmbeddedServerError, Unavailable) as problem:
+    except (PortTaken, EmbeddedServerError, Unavailable, *UNSAFE) as problem:
         fail(str(problem))

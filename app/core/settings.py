@@ -47,6 +47,9 @@ class DatabaseSettings(Group):
     hot_pool_size: int = Field(8, ge=2, le=100, description="connections of the ingest and trend pool, per process")
     pool_timeout_s: float = Field(1.0, gt=0, le=30, description="how long to wait for a connection before 503")
     command_timeout_s: float = Field(5.0, gt=0, le=300, description="after this a statement is given up (503)")
+    accepted_risks: tuple[Literal["full_page_writes", "data_checksums", "trust"], ...] = Field(
+        (), description="what production would refuse of the database, and you know to be safe where it runs"
+    )
     run_as: str = Field(
         "assay", description="system user of the embedded server when started by root (made if missing)"
     )

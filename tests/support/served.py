@@ -21,7 +21,7 @@ class ServedProduct:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.data = folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / "serve.log"
         self._environment = os.environ | {
             "ASSAY_PORT": str(self.port),
@@ -91,7 +91,7 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = READY_TIMEOUT_S) 
     return time.monotonic() - started
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -8,6 +8,9 @@ from pathlib import Path
 
 
 @contextmanager
-def room() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="assay-test-", ignore_cleanup_errors=True) as folder:
+def room(*, in_memory: bool = False) -> Iterator[Path]:
+    """`in_memory` where the machine has such a place: for much that is written once and thrown away."""
+    memory = Path("/dev/shm")
+    where = memory if in_memory and memory.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="assay-test-", dir=where, ignore_cleanup_errors=True) as folder:
         yield Path(folder)

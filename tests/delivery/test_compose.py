@@ -1,0 +1,94 @@
+"""docker-compose.yml: by the schema of compose files, with settings that exist, and no secret of its own."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.cli import COMMANDS
+from app.core.settings import Settings, mistyped
+
+FILE = Path(__file__).parents[2] / "docker-compose.yml"
+TEXT = FILE.read_text()
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == "assay"}
+KNOWN = {*COMMANDS, "worker"}
+SECRETS = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE__URL|EMAIL")
+GIVEN = {
+    "POSTGRES_PASSWORD": "5f1d2c3b4a",
+    "ASSAY_AUTH__SECRET": "Qv7xW2mN9pRb4TzKc8LdYf3HgJs6Ua1EoXiV5Btn0ySDhPGk",
+    "ASSAY_METRICS__TOKEN": "kX93hf82LqPz7Vb1Nw0sRt",
+    "ASSAY_ADMIN_EMAIL": "ada@example.com",
+    "ASSAY_ADMIN_PASSWORD": "a-long-first-password",
+}
+
+
+def interpolated(text: str) -> str:
+    """As compose does it, with `GIVEN` as the environment."""
+
+    def value(match: re.Match[str]) -> str:
+        name, kind, default = match.groups()
+        return GIVEN.get(name, default if kind == ":-" else "")
+
+    return re.sub(r"\$\{(\w+)(:-|:\?)(.*?)\}(?=$|@|:\d)", value, str(text))
+
+
+def test_is_what_compose_reads() -> None:
+    checker = Path(sys.executable).parent / "check-jsonschema"
+    command = [checker, "--builtin-schema", "vendor.compose-spec", FILE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_has_every_part() -> None:
+    assert set(SERVICES) == {"migrate", "app", "worker", "postgres", "redis", "prometheus"}
+    assert int(re.match(r"postgres:(\d+)", SERVICES["postgres"]["image"]).group(1)) >= 16  # type: ignore[union-attr]
+    assert all(not service["image"].endswith(":latest") for service in SERVICES.values())
+
+
+def test_no_secret_has_a_default() -> None:
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            if SECRETS.search(name):
+                assert ":?" in value, name
+    assert set(re.findall(r"\$\{(\w+):\?", TEXT)) == set(GIVEN)
+
+
+@pytest.mark.parametrize("name", OURS)
+class TestOurs:
+    def test_is_given_settings_that_production_takes(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        given = {key: interpolated(value) for key, value in OURS[name]["environment"].items()}
+        assert list(mistyped(given)) == []
+        for key, value in given.items():
+            monkeypatch.setenv(key, value)
+        settings = Settings(_env_file=None)
+        assert settings.production
+        assert "app" in settings.http.trusted_hosts  # by which Prometheus calls it
+
+    def test_runs_a_command_of_ours(self, name: str) -> None:
+        assert OURS[name]["command"][0] in KNOWN
+
+    def test_can_change_nothing_but_its_data(self, name: str) -> None:
+        service = OURS[name]
+        assert service["read_only"]
+        assert service["init"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert (service["volumes"], service["tmpfs"]) == (["data:/data"], ["/tmp"])
+
+    def test_waits_for_what_it_needs(self, name: str) -> None:
+        awaited = OURS[name]["depends_on"]
+        assert awaited
+        for other, how in awaited.items():
+            if how["condition"] == "service_healthy":
+                assert "test" in SERVICES[other]["healthcheck"]
+
+
+def test_nothing_listens_beyond_this_machine() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)

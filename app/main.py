@@ -193,7 +193,7 @@ def _lifespan(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         watch = DatabaseWatch(database.url)
         schema = SchemaState(watch)
-        probes = [*own_probes(watch, schema, built[Limits])]
+        probes = [*own_probes(database, watch, schema, built[Limits])]
         for service in built.values():
             probes += service.health_probes() if isinstance(service, Probed) else ()
         loops = [service.run for service in built.values() if isinstance(service, Looping)]

@@ -7,6 +7,7 @@ has ended, before any answer leaves.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NewType
+from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -17,7 +18,7 @@ from app.db.faults import as_unavailable
 Session = NewType("Session", AsyncSession)
 ReadSession = NewType("ReadSession", AsyncSession)
 
-CONNECT_TIMEOUT_S = 3.0
+CONNECT_TIMEOUT_S = 2.0  # a caller hears of a silent database within three seconds
 
 
 class Database:
@@ -28,16 +29,20 @@ class Database:
         self._settings = settings
         self.engine: AsyncEngine = create_async_engine(
             _with_driver(url),
+            async_creator=lambda: self._connect(
+                _without_driver(url), timeout=CONNECT_TIMEOUT_S, command_timeout=settings.command_timeout_s
+            ),
             pool_size=settings.pool_size,
             max_overflow=0,
             pool_timeout=settings.pool_timeout_s,
             pool_pre_ping=True,
             hide_parameters=True,  # errors are logged; what callers sent is not
             pool_recycle=1800,
-            connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": settings.command_timeout_s},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._pool: Any = None
+        self._open: WeakSet[Any] = WeakSet()  # asyncpg's connections, of both pools
+        self._silent = False
 
     async def open(self) -> None:
         with as_unavailable():
@@ -47,6 +52,7 @@ class Database:
                 max_size=self._settings.hot_pool_size,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=self._settings.command_timeout_s,
+                connect=self._connect,
                 reset=_as_it_is,
             )
 
@@ -55,17 +61,35 @@ class Database:
             await self._pool.close()
         await self.engine.dispose()
 
+    async def _connect(self, *address: Any, **options: Any) -> Any:
+        if self._silent:
+            raise ConnectionError("the database gives no answer")
+        connection = await asyncpg.connect(*address, **options)
+        self._open.add(connection)
+        return connection
+
+    def give_up(self) -> None:
+        """For a database that gives no answer: who waits for one is told so now, not when the statement's time is over,
+        and who comes is told at once, until it was `heard`."""
+        self._silent = True
+        for connection in tuple(self._open):
+            connection.terminate()
+
+    def heard(self) -> None:
+        """It answers."""
+        self._silent = False
+
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Session]:
         """One transaction: durable when the block ends, undone when it raises."""
-        with as_unavailable():
+        with as_unavailable(silent=self._silent):
             async with self._sessions() as session, session.begin():
                 yield Session(session)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
         """One snapshot, read only; a write in it is refused by the database."""
-        with as_unavailable():
+        with as_unavailable(silent=self._silent):
             async with self._sessions() as session, session.begin():
                 await session.connection(
                     execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -75,7 +99,7 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         """An asyncpg connection of the hot pool, without a transaction."""
-        with as_unavailable():
+        with as_unavailable(silent=self._silent):
             async with self._pool.acquire(timeout=self._settings.pool_timeout_s) as connection:
                 yield connection
 

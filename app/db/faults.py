@@ -14,6 +14,7 @@ _GONE = (
     OSError,  # also TimeoutError: command_timeout and the wait for a connection
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was cut between two of its steps
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -26,8 +27,13 @@ _GONE = (
 
 
 @contextmanager
-def as_unavailable() -> Iterator[None]:
-    """Turns the driver's and the pool's ways to say "not now" into `Unavailable`; everything else passes through."""
+def as_unavailable(*, silent: bool = False) -> Iterator[None]:
+    """Turns the driver's and the pool's ways to say "not now" into `Unavailable`; everything else passes through.
+
+    `silent`: the database is known to give no answer, so nobody waits for one.
+    """
+    if silent:
+        raise _unavailable()
     try:
         yield
     except sqlalchemy.exc.DBAPIError as error:

@@ -20,6 +20,17 @@ class DatabaseWatch:
     async def ping(self) -> None:
         await self._value("select 1")
 
+    async def silent(self) -> bool:
+        """Whether a new connection waits in vain, too; one that is refused need not wait."""
+        try:
+            connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S)
+        except TimeoutError:
+            return True
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        connection.terminate()
+        return False
+
     async def revision(self) -> str | None:
         """The schema's revision; None where there is none."""
         if not await self._value("select to_regclass('alembic_version') is not null"):

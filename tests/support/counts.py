@@ -101,7 +101,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     counted = item.stash.get(_COUNTS, None)
     if counted is not None and report.when == "call":
-        row = (" ".join(_names(item)) or "-", counted, report.outcome, call.duration)
+        said = item.originalname.removeprefix("test_").replace("_", " ")  # type: ignore[attr-defined]
+        row = (f"{' '.join(_names(item))}: {said}", counted, report.outcome, call.duration)
         item.config.stash[_TABLE].append(row)
     return report  # type: ignore[return-value]
 
@@ -113,9 +114,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section(f"counts; again with --seed {config.stash[_SEED]}")
     for names, counted, outcome, seconds in rows:
         verdict = {"passed": "holds", "skipped": "left out"}.get(outcome, "RED")
-        terminalreporter.line(f"{names:12} {verdict:8} {seconds:7.1f} s")
+        terminalreporter.line(f"{verdict:8} {seconds:6.1f} s  {names}")
         for text, good in counted.figures:
-            terminalreporter.line(f"{'':24}{'' if good else 'RED  '}{text}")
+            terminalreporter.line(f"{'':20}{'' if good else 'RED  '}{text}")
     red = sum(outcome == "failed" for _, _, outcome, _ in rows)
     terminalreporter.line(f"{len(rows)} counted, {red} red")
 

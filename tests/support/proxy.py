@@ -1,4 +1,4 @@
-"""A way to the database that can be frozen or cut, where the server itself goes on."""
+"""A way to the database that can be frozen, slowed or cut, where the server itself goes on."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,9 @@ class Proxy:
         self._open.set()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._port = 0
+        self.delay_s = 0.0
 
     @property
     def url(self) -> str:
@@ -35,6 +37,8 @@ class Proxy:
             self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
+        for task in self._tasks:
+            task.cancel()
 
     def freeze(self) -> None:
         """Connections stay and nothing comes through."""
@@ -44,17 +48,22 @@ class Proxy:
         self._open.set()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if task := asyncio.current_task():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         from_server, to_server = await asyncio.open_unix_connection(str(self._socket))
         self._writers |= {writer, to_server}
-        with contextlib.suppress(OSError):
-            await asyncio.gather(self._pump(reader, to_server), self._pump(from_server, writer))
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await asyncio.gather(self._pump(reader, to_server, asks=True), self._pump(from_server, writer, asks=False))
         for end in (writer, to_server):
             self._writers.discard(end)
             end.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool) -> None:
         while data := await reader.read(65_536):
             await self._open.wait()
+            if asks and self.delay_s:
+                await asyncio.sleep(self.delay_s)  # each round trip takes so much longer
             writer.write(data)
             await writer.drain()
         writer.close()

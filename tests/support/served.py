@@ -1,6 +1,7 @@
 """The product as its own process, to be killed."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -19,7 +20,8 @@ READY_TIMEOUT_S = 60.0
 class ServedProduct:
     """`assay serve` on a data directory of its own, with its embedded database; survives being killed."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        """`arguments` of `assay serve`; the environment's settings on top of those of a test."""
         self.data = folder / "data"
         self.port = free_port()
         self.log = folder / "serve.log"
@@ -31,16 +33,21 @@ class ServedProduct:
             "ASSAY_LIMITS__ENABLED": "false",
             **environment,
         }
+        self._command = [sys.executable, "-m", "app.cli", "serve", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
-        command = [sys.executable, "-m", "app.cli", "serve"]
         with self.log.open("ab") as sink:
-            self._process = subprocess.Popen(command, env=self._environment, stdout=sink, stderr=sink)
+            self._process = subprocess.Popen(self._command, env=self._environment, stdout=sink, stderr=sink)
 
     def wait_until_ready(self) -> float:
         """Seconds until ready."""
@@ -60,7 +67,7 @@ class ServedProduct:
 
     def kill_database(self) -> None:
         """SIGKILL of the postmaster and all its children."""
-        pid = int((self.data / "postgres/postmaster.pid").read_text().splitlines()[0])
+        pid = self.postmaster()
         try:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         except FileNotFoundError:
@@ -69,11 +76,20 @@ class ServedProduct:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
 
+    def postmaster(self) -> int:
+        """Process id of its embedded database."""
+        return int((self.data / "postgres/postmaster.pid").read_text().splitlines()[0])
+
     def stop(self) -> int:
         """SIGTERM and the exit code."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(timeout=60)
+
+    def unknown_errors(self) -> list[str]:
+        """What its log has of each: the last line."""
+        lines = [line for line in self.log.read_text().splitlines() if '"event":"unknown error"' in line]
+        return [str(json.loads(line)["exception"]).strip().splitlines()[-1] for line in lines]
 
     def token(self) -> str:
         answer = httpx.post(f"{self.url}/api/v1/auth/token", data={"username": EMAIL, "password": PASSWORD}, timeout=30)

@@ -2,8 +2,8 @@
 
 The floors of the house, top to bottom; imports go down only (`./dev check` holds it):
 
-    worker | cli | orchestrator          entry points that people and machines start
-    main                                 the application: settings in, FastAPI out
+    cli | orchestrator                   entry points that people and machines start
+    main | worker                        the application: settings in, FastAPI out | what runs jobs
     api | web                            the list of routers; the pages
     system                               health
     analytics                            trends, summary
@@ -11,6 +11,7 @@ The floors of the house, top to bottom; imports go down only (`./dev check` hold
     tracking                             predictions and labels in, joined, rolled up: the hot path
     models                               the registry: models, versions, aliases, states
     audit                                what was done by whom, and the chain over it
+    jobs                                 the job engine: enqueue, follow, cancel, run
     auth                                 users, tokens, API keys, the one table role -> scopes
     idempotency                          what is sent again is carried out once
     db                                   engine, sessions, embedded server

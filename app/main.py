@@ -43,6 +43,9 @@ from app.db.engine import Database
 from app.db.traced import TracedDatabase
 from app.db.safety import demand_safe
 from app.idempotency.service import Claims
+from app.jobs.feed import JobFeed
+from app.jobs.health import JobsHealth
+from app.jobs.service import Jobs
 from app.lifecycle.service import LifecycleService
 from app.models.catalogue import Catalogue
 from app.models.service import ModelService
@@ -52,10 +55,11 @@ from app.system.health import Health
 from app.system.life import Draining, Life, Looping
 from app.system.probes import SchemaState, own_probes
 from app.system.repository import DatabaseWatch
+from app.tracking.erasing.service import Purges
 from app.tracking.rollups.features import Features
 from app.tracking.rollups.fold import Folder
 from app.tracking.rollups.reading import Reading
-from app.tracking.rollups.upkeep import Upkeep
+from app.tracking.rollups.service import Recounts
 from app.tracking.service import TrackingService
 from app.web import endpoints as web
 from app.web import problems
@@ -119,7 +123,8 @@ def services(settings: Settings, database: Database, clock: Clock, tracer: Trace
         catalogue,
         ModelService(database, clock, catalogue),
         TrackingService(database, clock, catalogue, identity[PrincipalLimits], settings.tracking, stored=folder.wake),
-        *((folder, *_keepers(database, clock, catalogue)) if settings.tracking.fold else ()),
+        *((folder, Features(database, clock, catalogue)) if settings.tracking.fold else ()),
+        *_jobs(settings, database, catalogue),
         reading,
         LifecycleService(database, clock, catalogue, reading),
         Claims(database, clock, derived(signing_secret(settings), "kept answers")),
@@ -136,9 +141,17 @@ def _sealing_keys(settings: Settings) -> SealingKeys:
     return SealingKeys(current, earlier)
 
 
-def _keepers(database: Database, clock: Clock, catalogue: Catalogue) -> tuple[Any, ...]:
-    """What keeps the rollups beside the folder."""
-    return Features(database, clock, catalogue), Upkeep(database, clock, catalogue)
+
+def _jobs(settings: Settings, database: Database, catalogue: Catalogue) -> tuple[Any, ...]:
+    """Jobs as the API knows them, and what can be asked for as one; workers are other processes."""
+    jobs = Jobs(database)
+    return (
+        jobs,
+        JobFeed(database, jobs),
+        JobsHealth(database, settings.jobs.stalled_s),
+        Recounts(catalogue, jobs),
+        Purges(database, catalogue),
+    )
 
 
 def _filed(*built: Any) -> dict[type, Any]:

@@ -7,15 +7,14 @@ fast one, and gets one event where others got many.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from weakref import WeakSet
 
 import msgspec
 
 from app.analytics.errors import StreamsExhausted
-from app.core.errors import Unavailable
 from app.core.leaving import told_of_the_end
 from app.db.engine import Database
+from app.db.listening import listen
 from app.models.catalogue import Catalogue
 
 logger = logging.getLogger(__name__)
@@ -24,7 +23,6 @@ CHANNEL = "assay_rollups"
 MAX_FOLLOWERS = 200  # per process; each holds a connection and a few kilobytes
 HEARTBEAT_S = 15.0  # proxies cut what is silent for 30 to 60 s
 LONGEST_S = 900.0  # then the client comes again with a fresh token, so that a withdrawn right ends a stream too
-RECONNECT_S = 1.0
 TOGETHER_S = 0.1  # what is folded in one round is told at once
 
 
@@ -61,13 +59,7 @@ class Feed:
         """Listens until told to stop, then ends every stream; a lost database is waited for."""
         self._loop = asyncio.get_running_loop()
         with told_of_the_end(self.leave):
-            while not stop.is_set():
-                try:
-                    await self._listen(stop)
-                except Unavailable:
-                    logger.info("no database to listen to; streams are silent until it is back")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), RECONNECT_S)
+            await listen(self._database, CHANNEL, self._heard, stop, begun=self._begun, away=_away)
         self.close()
 
     def leave(self) -> None:
@@ -118,21 +110,15 @@ class Feed:
             self._names = {facts.id: facts.model_id for facts in await self._catalogue.all()}
         return [self._names[number] for number in numbers if number in self._names]
 
-    async def _listen(self, stop: asyncio.Event) -> None:
-        lost = asyncio.Event()
-        connection = await self._database.listen(CHANNEL, self._heard)
+    def _begun(self) -> None:
         for model_no in self._names:  # what was said before we listened is not known
             self._heard(str(model_no))
         self.listening.set()
-        connection.add_termination_listener(lambda _: lost.set())
-        waits = [asyncio.create_task(event.wait()) for event in (stop, lost)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            connection.terminate()
 
     def _heard(self, payload: str) -> None:
         for follower in self._followers:
             follower.tell(int(payload))
+
+
+def _away() -> None:
+    logger.info("no database to listen to; streams are silent until it is back")

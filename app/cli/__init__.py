@@ -23,6 +23,7 @@ class Entry:
 COMMANDS: Mapping[str, Entry] = {
     "run": Entry("app.cli.run", "Start everything on this machine, with a demo."),
     "serve": Entry("app.cli.serve", "Serve the API and the dashboard."),
+    "worker": Entry("app.cli.worker", "Run jobs: upkeep, recounts, purges."),
     "migrate": Entry("app.cli.migrate", "Bring the database's schema up to date."),
     "demo": Entry("app.cli.demo.command", "Replay a year of flights through a running server."),
     "import": Entry("app.cli.importing.command", "Bring in predictions and labels from files."),

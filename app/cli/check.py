@@ -64,8 +64,7 @@ async def _found(database: Database, model: str | None, *, mend: bool) -> Found:
             notes.print(f"{facts.model_id} …", markup=False)
         differences = await rebuild.check(facts)
         if differences and mend:
-            await rebuild.rebuild(facts)
-            if left := await rebuild.check(facts):
+            if left := await rebuild.mend(facts):
                 fail(f"{facts.model_id}: {len(left)} rows still differ after they were counted again")
             note(f"{facts.model_id}: mended")
         found.append((facts, differences))

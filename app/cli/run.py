@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.cli.accounts import anybody
+from app.cli.beside import worker_beside
 from app.cli.console import fail, results, subcommands
 from app.cli.demo.command import arguments, environment
 from app.cli.demo.options import MODEL_ID, SPEED, Speed
@@ -48,7 +49,7 @@ def run(
             refuse_unsafe(here)
             first, generated = _with_admin(here)
             url = base_url(first, listening)
-            with _children() as children:
+            with worker_beside(first), _children() as children:
 
                 def ready() -> None:
                     _welcome(url, first, generated, demo=demo)

@@ -1,9 +1,11 @@
 """`assay serve`."""
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
+from app.cli.beside import worker_beside
 from app.cli.console import fail, note, subcommands
 from app.cli.environment import load
 from app.cli.hosting import hosted
@@ -38,6 +40,10 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="processes that share the port")] = 1,
     port: Port = None,
     migrate: Annotated[bool, typer.Option(help="bring the database's schema up to date first")] = True,
+    worker: Annotated[
+        bool | None,
+        typer.Option(help="start a worker for jobs beside, instead of ASSAY_JOBS__WORKER", show_default=False),
+    ] = None,
 ) -> None:
     settings = load(port=port)
     logs.configure(settings.log)
@@ -47,6 +53,8 @@ def serve(
                 upgrade(here)
             refuse_unsafe(here)
             url = base_url(here, listening)
-            serve_on(here, listening, workers=workers, ready=lambda: note(f"Assay answers on {url}"))
+            beside = here.jobs.worker if worker is None else worker
+            with worker_beside(here) if beside else nullcontext():
+                serve_on(here, listening, workers=workers, ready=lambda: note(f"Assay answers on {url}"))
     except (PortTaken, EmbeddedServerError, Unavailable, *UNSAFE) as problem:
         fail(str(problem))

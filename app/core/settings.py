@@ -114,6 +114,21 @@ class RetentionSettings(Group):
     days: int = Field(730, ge=1, le=36_500, description="raw predictions and labels live this long; rollups longer")
 
 
+class JobsSettings(Group):
+    worker: bool = Field(
+        False, description="whether `assay serve` starts a worker beside itself; `assay run` always does"
+    )
+    concurrency: int = Field(2, ge=1, le=64, description="jobs that a worker does at once")
+    heartbeat_s: float = Field(10.0, ge=0.1, le=60, description="how often a worker says that it is alive")
+    stalled_s: float = Field(
+        30.0, ge=0.3, le=600, description="a worker silent for so long is lost; its jobs begin anew"
+    )
+    retry_wait_s: float = Field(
+        5.0, ge=0, le=3600, description="before a failed job's second attempt; then five times it"
+    )
+    stop_grace_s: float = Field(20.0, ge=0, le=300, description="how long jobs under way may take at shutdown")
+
+
 class MetricsSettings(Group):
     token: SecretStr | None = Field(None, description="Bearer token of `/metrics`; required in production")
 
@@ -155,6 +170,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     tracking: TrackingSettings = TrackingSettings()
     retention: RetentionSettings = RetentionSettings()
+    jobs: JobsSettings = JobsSettings()
     metrics: MetricsSettings = MetricsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()
@@ -162,6 +178,14 @@ class Settings(BaseSettings):
     @property
     def production(self) -> bool:
         return self.environment is Environment.PRODUCTION
+
+    @model_validator(mode="after")
+    def _silence_is_longer_than_a_heartbeat(self) -> "Settings":
+        if self.jobs.stalled_s < 2 * self.jobs.heartbeat_s:
+            raise ValueError(
+                "ASSAY_JOBS__STALLED_S must be at least twice ASSAY_JOBS__HEARTBEAT_S: live workers would be lost"
+            )
+        return self
 
     @model_validator(mode="after")
     def _secret_is_long(self) -> "Settings":

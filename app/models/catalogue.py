@@ -8,10 +8,9 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from app.core.errors import Unavailable
 from app.db.engine import Database, ReadSession
+from app.db.listening import listen
 from app.db.tables.models import ModelTable, VersionTable
 from app.models.errors import ModelNotFound, TooManyClasses
 from app.models.facts import ModelFacts
@@ -92,25 +91,7 @@ class Catalogue:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listens for changes made by other processes until told to stop."""
-        while not stop.is_set():
-            try:
-                await self._listen(stop)
-            except Unavailable:
-                logger.info("no database to listen to; facts of models may be a second old")
-            await _pause(stop, STALE_S)
-
-    async def _listen(self, stop: asyncio.Event) -> None:
-        lost = asyncio.Event()
-        connection: Any = await self._database.listen(CHANNEL, self.forget)
-        connection.add_termination_listener(lambda _: lost.set())
-        self._kept.clear()  # what was said before we listened is not known
-        try:
-            waits = [asyncio.create_task(event.wait()) for event in (stop, lost)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            connection.terminate()
+        await listen(self._database, CHANNEL, self.forget, stop, begun=self._kept.clear, away=_away)
 
     def _loaded(self, model_id: str, done: asyncio.Task[ModelFacts]) -> None:
         failed = done.cancelled() or done.exception() is not None
@@ -177,8 +158,5 @@ def _check_room(model: ModelTable, fresh: Sequence[str]) -> None:
         )
 
 
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+def _away() -> None:
+    logger.info("no database to listen to; facts of models may be a second old")

@@ -6,7 +6,8 @@ from typing import Any
 from app.core.clock import Clock, SystemClock, from_datetime, to_datetime
 from app.tracking.arrival import Arrival
 
-PREDICTIONS, LABELS, IMPORTED = 0, 1, 2  # kinds of deltas; IMPORTED: its rows say themselves when they were known
+# kinds of deltas; IMPORTED: its rows say themselves when they were known; ERASED: takes back what was counted
+PREDICTIONS, LABELS, IMPORTED, ERASED = 0, 1, 2, 3
 
 _ARRIVE = """
 with mine as materialized (select pg_current_xact_id()::text::int8 as xid)
@@ -18,6 +19,7 @@ with stored as (
     insert into block (block_id, known_from, known_to, model_no, n, format, body) values ($1, $2, $3, $4, $5, $6, $7)
 )
 insert into delta (known_at, model_no, kind, body) values ($8, $4, $9, $10)
+returning exists (select from erased where model_no = $4)
 """
 
 
@@ -55,13 +57,18 @@ async def add_block_and_delta(
     body: bytes,
     kind: int,
     delta: bytes,
-) -> None:
-    """Both in one round trip. `known`: the first and last moment (us) at which a row of the block became known."""
+) -> bool:
+    """Both in one round trip; whether anything of the model was ever erased.
+
+    `known`: the first and last moment (us) at which a row of the block became known.
+    """
     earliest, latest = (to_datetime(us) for us in known)
-    await connection.execute(
-        _BLOCK_AND_DELTA,
-        *(arrival.block_id, earliest, latest, model_no, n, form, body),
-        *(to_datetime(arrival.us), kind, delta),
+    return bool(
+        await connection.fetchval(
+            _BLOCK_AND_DELTA,
+            *(arrival.block_id, earliest, latest, model_no, n, form, body),
+            *(to_datetime(arrival.us), kind, delta),
+        )
     )
 
 

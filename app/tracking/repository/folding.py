@@ -45,8 +45,8 @@ async def lock(connection: Any, model_no: int, work: int = LOCK) -> bool:
     return bool(await connection.fetchval("select pg_try_advisory_xact_lock($1, $2)", work, model_no))
 
 
-async def wait_for_lock(connection: Any, model_no: int) -> None:
-    await connection.execute("select pg_advisory_xact_lock($1, $2)", LOCK, model_no, timeout=PATIENT_S)
+async def wait_for_lock(connection: Any, model_no: int, work: int = LOCK) -> None:
+    await connection.execute("select pg_advisory_xact_lock($1, $2)", work, model_no, timeout=PATIENT_S)
 
 
 async def moment(connection: Any, clock: Clock) -> tuple[int, int]:

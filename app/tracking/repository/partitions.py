@@ -97,11 +97,11 @@ async def drop_keys(connection: Any, model_no: int, before_us: int) -> int:
 
 
 async def drop_raw(connection: Any, model_no: int, before_us: int) -> None:
-    """A model's blocks, labels and subjects that arrived before a moment, in partitions that others still need."""
+    """A model's raw rows and what says of them that arrived before a moment, in partitions that others still need."""
     await connection.execute(
         "delete from block where model_no = $1 and block_id < $2", model_no, first_block(before_us), timeout=PATIENT_S
     )
-    for table in ("label", "subject"):
+    for table in ("label", "subject", "erased"):
         await connection.execute(
             f"delete from {table} where model_no = $1 and place < $2",  # noqa: S608
             model_no,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.core.clock import to_datetime
 from app.tracking.arrival import STUB
+from app.tracking.digests import key_digest
 from app.tracking.repository.wire import POSTGRES_EPOCH, moments
 
 COLUMNS = ("key", "place", "content", "predicted_at", "score", "context_id", "predicted", "scores")
@@ -141,6 +142,24 @@ async def subject_secret(connection: Any) -> bytes:
     return secret
 
 
+async def erased(connection: Any, model_no: int, keys: Sequence[bytes]) -> list[bool]:
+    """Which of the keys were erased. Where nothing of the model ever was, nothing is hashed."""
+    if not await connection.fetchval("select exists (select from erased where model_no = $1)", model_no):
+        return [False] * len(keys)
+    secret = await subject_secret(connection)
+    digests = [key_digest(secret, key) for key in keys]
+    rows = await connection.fetch(
+        "select digest from erased where model_no = $1 and digest = any($2::bytea[])", model_no, digests
+    )
+    gone = {row[0] for row in rows}
+    return [digest in gone for digest in digests]
+
+
 async def once(stream: bytes) -> AsyncIterator[bytes]:
     """The stream as the driver wants it; a file object would be read in another thread."""
     yield stream
+
+
+async def drop_stubs(connection: Any, keys: Sequence[bytes]) -> None:
+    """Takes away the stubs under these keys."""
+    await connection.execute("delete from prediction where key = any($1::bytea[]) and place = $2", keys, STUB)

@@ -1,6 +1,6 @@
 """SQL of the raw rows: what as-of tails, rebuilds and feature histograms count again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +148,26 @@ async def blocks_since(
         limit,
     )
     return [_stored(row) for row in rows]
+
+
+async def blocks_to_rewrite(connection: Any, block_ids: Sequence[int]) -> list[StoredBlock]:
+    """Those blocks, locked, in order."""
+    rows = await connection.fetch(
+        "select block_id, xid::text::int8 as xid, known_from, body from block where block_id = any($1::int8[]) "
+        "order by block_id for update",
+        block_ids,
+    )
+    return [_stored(row) for row in rows]
+
+
+async def take_labels(connection: Any, places: Sequence[int]) -> StoredLabels:
+    """Deletes every label of these places, and says what they were."""
+    row = await connection.fetchrow(
+        "with gone as (delete from label where place = any($1::int8[]) returning *) "  # noqa: S608
+        f"select {_LABEL_COLUMNS} from gone",
+        places,
+    )
+    return _labels(*row)
 
 
 async def days_with_rows(connection: Any, model_no: int) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app.core.clock import MINUTE, Clock
 from app.db.engine import Database
 from app.models.catalogue import Catalogue
-from app.stats.sparse import Sparse, consolidate, keys
+from app.stats.sparse import Sparse, consolidate, keys, negate
 from app.tracking.batch import Feature
 from app.tracking.ledger import distinct
 from app.tracking.repository import features as repository
@@ -93,6 +93,19 @@ class Features:
             if known is None:
                 return await self._fix_reference(connection, model_no, mark.xid)
             return await self._fold(connection, model_no, known[1], mark)
+
+    async def take_back(self, connection: object, model_no: int, blocks: Sequence[StoredBlock]) -> None:
+        """Takes the rows of these blocks out of the histograms, as far as they are in; part of a transaction."""
+        await folding.wait_for_lock(connection, model_no, repository.LOCK)
+        mark = await folding.mark(connection, model_no)
+        known = await repository.reference(connection, model_no)
+        counted = [stored for stored in blocks if stored.xid < mark.features_xid]
+        if known is None or not known[1] or not counted:
+            return
+        asked = np.concatenate([stored.block.context_id for stored in counted])
+        contexts = await self._expansions.of(connection, model_no, asked)
+        rows = await asyncio.to_thread(_counted, counted, known[1], contexts)
+        await repository.add(connection, model_no, Rows(rows.keys, negate(rows.sparse)))
 
     async def series(
         self,

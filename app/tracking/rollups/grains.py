@@ -144,6 +144,13 @@ def since(ledger: Ledger, minute: int) -> Ledger:
     return Ledger(ledger.cells[kept], regroup(ledger.sparse, target))
 
 
+def known_between(ledger: Ledger, minute: int, end: int) -> Ledger:
+    """The cells of what became known in [minute, end)."""
+    known = ledger.cells["known"]
+    kept = (known >= minute) & (known < end)
+    return Ledger(ledger.cells[kept], regroup(ledger.sparse, np.where(kept, np.cumsum(kept) - 1, -1)))
+
+
 def select(rows: Rows, wanted: NDArray[np.bool_]) -> Rows:
     """The wanted rows, grouped by key."""
     kept = np.flatnonzero(wanted)

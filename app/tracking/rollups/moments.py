@@ -14,7 +14,8 @@ from app.db.engine import Database
 from app.models.facts import ModelFacts
 from app.stats.tally import Shape
 from app.tracking.ledger import Ledger, merge, negative
-from app.tracking.repository import folding, raw
+from app.tracking.repository import erasures, folding, raw
+from app.tracking.rollups.grains import known_between
 from app.tracking.rollups.horizon import Horizon
 from app.tracking.rollups.recount import count_blocks, count_labels
 
@@ -48,21 +49,23 @@ class Moments:
         if start < (await folding.mark(connection, facts.id)).retained_from:
             return Moment(start - 1, hour, Ledger.empty())
         now = min(max(self._clock.now_us(), us), last)
+        minute = (us + 1) // MINUTE  # of rows that were erased since, whole minutes are known
         if now - us < us - start:
-            later = await self._counted(connection, facts, [*_slices(us + 1, now), (now + 1, last)], whole=True)
-            if later is not None:
-                return Moment(us, hour + 1, negative(later))
-        return Moment(us, hour, await self._counted(connection, facts, _slices(start, us)) or Ledger.empty())
+            later = await self._counted(connection, facts, [*_slices(us + 1, now), (now + 1, last)])
+            erased = await self._erased(connection, facts, minute, (hour + 1) * 60)
+            return Moment(us, hour + 1, negative(merge([later, erased])))
+        earlier = await self._counted(connection, facts, _slices(start, us))
+        return Moment(us, hour, merge([earlier, await self._erased(connection, facts, hour * 60, minute)]))
 
-    async def _counted(
-        self, connection: object, facts: ModelFacts, slices: Iterable[tuple[int, int]], *, whole: bool = False
-    ) -> Ledger | None:
-        """What became known in some slices of time; None where it should be `whole` and rows of it were erased."""
+    async def _erased(self, connection: object, facts: ModelFacts, minute: int, end: int) -> Ledger:
+        """What was known, or taken back, of erased rows in [minute, end)."""
+        return known_between(await erasures.ledger(connection, facts.id), minute, end)
+
+    async def _counted(self, connection: object, facts: ModelFacts, slices: Iterable[tuple[int, int]]) -> Ledger:
+        """What became known in some slices of time, of the raw rows that are there."""
         counted = Ledger.empty()
         for start, end in slices:
             blocks = await raw.blocks_known_between(connection, facts.id, start, end)
-            if whole and any(stored.block.blank is not None for stored in blocks):
-                return None
             labels = await raw.labels_known_between(connection, facts.id, start, end)
             if blocks or len(labels):
                 part = await asyncio.to_thread(_recount, facts.shape, blocks, labels, start, end)

@@ -19,7 +19,7 @@ from app.stats.sparse import Sparse, negate, regroup
 from app.stats.sparse import merge as merge_sparse
 from app.tracking.arrival import first_block
 from app.tracking.ledger import Ledger, merge, unpack
-from app.tracking.repository import folding, raw
+from app.tracking.repository import erasures, folding, raw
 from app.tracking.repository import rollups as tables
 from app.tracking.repository.folding import Mark
 from app.tracking.repository.rollups import RECOUNTED
@@ -61,6 +61,11 @@ class Rebuild:
             found = await self._differences(writer, facts, first_minute(mark))
             return found + await self._wrong_totals(writer, facts)
 
+    async def mend(self, facts: ModelFacts) -> list[Difference]:
+        """Writes the rollups anew, and checks once more: what differs still."""
+        await self.rebuild(facts)
+        return await self.check(facts)
+
     async def rebuild(self, facts: ModelFacts) -> None:
         """Writes the rollups anew, in one transaction; folding of this model waits meanwhile, readers don't."""
         async with self._database.transaction() as writer:
@@ -101,6 +106,7 @@ class Rebuild:
                 yield await asyncio.to_thread(count_blocks, facts.shape, blocks)
             async for labels in raw.labels_of(reader, facts.id, first, span[1] + 1):
                 yield await asyncio.to_thread(count_labels, facts.shape, labels)
+        yield await erasures.ledger(reader, facts.id)
         batch = folding.Batch([], mark.xid, more=True)
         while batch.more:
             batch = await folding.deltas(reader, facts.id, since=batch.upto, below=_NO_TRANSACTION)

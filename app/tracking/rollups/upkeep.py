@@ -5,7 +5,6 @@ retention ends is first declared gone (`retained_from`: as-of tails and rebuilds
 slices, then blocks and labels: whole days where no other model needs them. Rollups stay.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -27,40 +26,32 @@ logger = logging.getLogger(__name__)
 DAYS_AHEAD = 7  # a job that slept a week finds the default partitions empty
 MONTHS_AHEAD = 2
 DELTAS_LIVE_DAYS = 3
-EVERY_S = 3600.0  # cheap when there is nothing to do: the day's work is done within an hour of midnight
 ALL = 0  # model number of the lock under which upkeep as a whole runs
 
 
 class Upkeep:
-    """Call `once` from a job, or `run` as a loop."""
+    """Call `once` from a job."""
 
     def __init__(self, database: Database, clock: Clock, catalogue: Catalogue) -> None:
         self._database = database
         self._clock = clock
         self._catalogue = catalogue
 
-    async def run(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                await self.once()
-            except Exception:
-                logger.exception("upkeep failed; the next round goes on where it stopped")
-            waiting = asyncio.ensure_future(stop.wait())
-            await asyncio.wait([waiting], timeout=EVERY_S)
-            waiting.cancel()
-
-    async def once(self) -> None:
-        """All of it, if no other process is at it."""
+    async def once(self) -> dict[str, int]:
+        """All of it, if no other process is at it; by model, how many labels had waited in vain."""
+        expired: dict[str, int] = {}
         async with self._alone() as alone:
             if alone:
                 await self.make_ahead()
                 await self.drop_deltas()
                 models = await self._catalogue.all()
                 for facts in models:
-                    await self.retain(facts)
+                    if gone := await self.retain(facts):
+                        expired[facts.model_id] = gone
                 await self.drop_days(models)
                 for facts in models:
                     await self.drop_rest(facts)
+        return expired
 
     async def make_ahead(self) -> None:
         """Partitions of `block`, `label` and `delta` by day, of `triangle` by month."""
@@ -82,8 +73,8 @@ class Upkeep:
                 if not await tables.unfolded_in(connection, name):
                     await tables.drop(connection, name)
 
-    async def retain(self, facts: ModelFacts) -> None:
-        """Ends what is past one model's retention: waiting labels, keys; and its old minute rows."""
+    async def retain(self, facts: ModelFacts) -> int:
+        """Ends what is past one model's retention: waiting labels (how many), keys; and its old minute rows."""
         now_us = self._clock.now_us()
         border = retained_from(facts, now_us)
         async with self._database.transaction() as connection:
@@ -100,6 +91,7 @@ class Upkeep:
         while past:
             async with self._database.transaction() as connection:
                 past = await tables.drop_keys(connection, facts.id, border) == tables.KEYS_AT_ONCE
+        return expired
 
     async def drop_rest(self, facts: ModelFacts) -> None:
         """What the model leaves in days that other models still need."""

@@ -149,6 +149,11 @@ class LabelStore:
         """
         names = [group.names[key] for key in asked]
         new = await predictions.put_stubs(connection, names, arrival.us)
+        gone = np.array(await predictions.erased(connection, group.facts.id, names))
+        if gone.any():
+            await predictions.drop_stubs(connection, [group.names[key] for key in asked[gone]])
+            verdict[np.isin(group.of, asked[gone])] = EXPIRED
+            asked = asked[~gone]
         old = [key for key in asked.tolist() if group.names[key] not in new]
         come = await labels.find(connection, [group.names[key] for key in old])
         come = replace(come, row=np.array(old, np.intp)[come.row]).take(come.place >= 0)
@@ -170,6 +175,8 @@ class LabelStore:
             return
         if group.facts.task is Task.MULTICLASS:
             stored = await labels.scores(connection, [group.names[key] for key in np.unique(group.of[entries.rows()])])
+            if not stored.keys() >= set(lines.place.tolist()):
+                raise KeyTaken  # a prediction was erased since we found it: look again
             wide = wire.matrix([stored[place] for place in lines.place.tolist()], len(group.facts.classes))
             lines = replace(lines, scores=wide)
         await labels.replace(connection, entries.replaced())

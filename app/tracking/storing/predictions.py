@@ -4,7 +4,6 @@ The index decides: rows are copied straight into the primary key. Only where a k
 anew on the slow road, which tells duplicates, conflicts and waiting labels apart.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from app.models.facts import ModelFacts
 from app.tracking import block
 from app.tracking.arrival import Arrival
 from app.tracking.counting import count_label_rows
+from app.tracking.digests import subject_digest
 from app.tracking.ledger import Ledger, merge, pack
 from app.tracking.repository import arrivals, labels, predictions
 from app.tracking.repository.labels import Lines, Waiting
@@ -33,7 +33,13 @@ from app.tracking.storing.merging import Predictions, cut, merge_predictions
 from app.tracking.storing.prepare import Prepared
 
 HABIT = 10  # transactions; a model whose last ten all took the slow road starts there
-ACCEPTED, DUPLICATE, CONFLICT = 0, 1, 2
+ACCEPTED, DUPLICATE, CONFLICT, ERASED = 0, 1, 2, 3
+
+
+_DETAILS = {
+    CONFLICT: "stands with another content; nothing was overwritten",
+    ERASED: "was erased on request; it is not taken in again",
+}
 
 
 class Habit:
@@ -133,7 +139,9 @@ class PredictionStore:
         fresh = np.ones(len(prepared), np.bool_)
         joined = np.zeros(len(prepared), np.bool_)
         async with self._database.transaction() as connection:
-            needed = await self._look(connection, prepared, fresh, stands)
+            gone = await erased_rows(connection, prepared)
+            fresh[gone] = False
+            needed = await self._look(connection, prepared, fresh, stands) or gone.size > 0
             wanted = prepare.only(prepared, fresh)
             if len(wanted.stored):
                 arrival = await arrivals.arrive(connection, self._clock)
@@ -148,6 +156,7 @@ class PredictionStore:
         status = _repeats(prepared, stands)
         refused = prepared.stored[~fresh[prepared.stored]]
         status[refused] = np.where(stands[refused] == prepared.content[refused], DUPLICATE, CONFLICT)
+        status[np.isin(prepared.first, gone)] = ERASED
         return Outcome(status, joined)
 
     async def _look(
@@ -223,10 +232,11 @@ class PredictionStore:
     async def _append(
         self, connection: Any, arrival: Arrival, prepared: Prepared, body: bytes, counted: Ledger
     ) -> None:
+        """Raises `KeyTaken` where a row was erased: the slow road tells which."""
         known = prepared.batch.known_at
         if known is not None:
             known = known[prepared.stored]
-        await arrivals.add_block_and_delta(
+        erasures = await arrivals.add_block_and_delta(
             connection,
             arrival,
             prepared.facts.id,
@@ -237,6 +247,8 @@ class PredictionStore:
             kind=arrivals.PREDICTIONS if known is None else arrivals.IMPORTED,
             delta=pack(counted),
         )
+        if erasures and (await erased_rows(connection, prepared)).size:
+            raise KeyTaken  # its keys are in, so an erasure that took them away before has ended and is seen here
 
     async def _add_subjects(
         self, connection: Any, arrival: Arrival, prepared: Prepared, rows: NDArray[np.intp]
@@ -248,14 +260,15 @@ class PredictionStore:
         named = np.array([row for row in rows.tolist() if names[row]], np.intp)
         if named.size:
             secret = await predictions.subject_secret(connection)
-            hashed = [subject_key(secret, names[row]) for row in named.tolist()]
+            hashed = [subject_digest(secret, names[row]) for row in named.tolist()]
             places = prepare.places(prepared, named, arrival.first_place).tolist()
             await predictions.add_subjects(connection, prepared.facts.id, hashed, places)
 
 
-def subject_key(secret: bytes, subject: str) -> bytes:
-    """Under which a subject's rows are found again; the name itself is not kept."""
-    return hashlib.blake2b(subject.encode(), key=secret, digest_size=16).digest()
+async def erased_rows(connection: Any, prepared: Prepared) -> NDArray[np.intp]:
+    """The rows, of those to store, that were erased before."""
+    digests = await predictions.erased(connection, prepared.facts.id, prepared.keys.tolist())
+    return prepared.keys.rows[[place for place, gone in enumerate(digests) if gone]]
 
 
 def count_lines(facts: ModelFacts, lines: Lines) -> Ledger:
@@ -284,11 +297,11 @@ def answers(batches: Sequence[Predictions], outcome: Outcome) -> list[Prediction
 def _answer(batch: Predictions, status: NDArray[np.int8], joined: NDArray[np.bool_]) -> PredictionsStored:
     if not status.any():
         return PredictionsStored(accepted=len(status), joined_labels=int(joined.sum()))
-    accepted, duplicates, _ = np.bincount(status, minlength=3).tolist()
-    rows = np.flatnonzero(status == CONFLICT)
+    accepted, duplicates, _, _ = np.bincount(status, minlength=4).tolist()
+    rows = np.flatnonzero(status >= CONFLICT)
     names = prepare.take_text(cut(batch).ids, rows).tolist()
-    detail = "stands with another content; nothing was overwritten"
-    conflicts = [Conflict(row, name, detail) for row, name in zip(rows.tolist(), names, strict=True)]
+    details = (_DETAILS[kind] for kind in status[rows].tolist())
+    conflicts = [Conflict(*found) for found in zip(rows.tolist(), names, details, strict=True)]
     return PredictionsStored(accepted, duplicates, conflicts, int(joined.sum()))
 
 

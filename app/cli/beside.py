@@ -1,0 +1,66 @@
+"""The worker that `run` and `serve` start beside themselves; only that process loads what jobs need."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.cli.hosting import address
+from app.core.settings import Settings
+
+RESTART_S = 1.0
+END_S = 5.0  # beyond the grace of the jobs under way
+
+
+@contextmanager
+def worker_beside(settings: Settings) -> Iterator[None]:
+    """A worker in a process of its own, started again should it die; it ends with the block."""
+    beside = _Beside(settings)
+    watching = threading.Thread(target=beside.watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        beside.end()
+        watching.join(settings.jobs.stop_grace_s + END_S)
+        beside.kill()
+
+
+class _Beside:
+    def __init__(self, settings: Settings) -> None:
+        self._command = [sys.executable, "-m", "app.cli", "worker", "--beside"]
+        self._environment = environment(settings)
+        self._stop = threading.Event()
+        self._turn = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def watch(self) -> None:
+        while not self._stop.is_set():
+            with self._turn:
+                if self._stop.is_set():
+                    return
+                self._process = subprocess.Popen(self._command, env=self._environment)  # noqa: S603  ourselves
+            self._process.wait()
+            self._stop.wait(RESTART_S)
+
+    def end(self) -> None:
+        with self._turn:
+            self._stop.set()
+            if self._process is not None:
+                self._process.terminate()
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Ours and where the database is: arguments could be read by everybody."""
+    return os.environ | {
+        "ASSAY_DATABASE__URL": address(settings),
+        "ASSAY_DATA_DIR": str(settings.data_dir.resolve()),
+        "ASSAY_LOG__LEVEL": settings.log.level,
+        "ASSAY_LOG__FORMAT": settings.log.format,
+    }

@@ -1,0 +1,45 @@
+"""`assay worker`."""
+
+import asyncio
+import os
+from typing import Annotated
+
+import typer
+
+from app.cli.console import fail, note, subcommands
+from app.cli.environment import load
+from app.cli.hosting import hosted
+from app.cli.stopping import in_order
+from app.core import logs
+from app.core.errors import Unavailable
+from app.core.settings import JobsSettings
+from app.db.embedded import EmbeddedServerError
+from app.worker import work
+
+commands = subcommands()
+_GRACE_S = JobsSettings().stop_grace_s
+
+
+@commands.command(
+    help=f"""Run jobs: upkeep and retention when they come due, recounts and purges when somebody asks.
+
+    Any number of workers may run, on any machine that reaches the database. SIGTERM and Ctrl-C end one when its jobs
+    are done; after {_GRACE_S:g} s (ASSAY_JOBS__STOP_GRACE_S) they are queued again for another.
+    """,
+    epilog="Examples: assay worker · assay worker --concurrency 4",
+)
+def worker(
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=64, help="jobs at once, instead of ASSAY_JOBS__CONCURRENCY")
+    ] = None,
+    beside: Annotated[bool, typer.Option(hidden=True, help="end with the process that started it")] = False,
+) -> None:
+    settings = load()
+    logs.configure(settings.log)
+    parent = os.getppid() if beside else None
+    try:
+        with in_order(), hosted(settings) as here:
+            at_once = here.jobs.concurrency if concurrency is None else concurrency
+            asyncio.run(work(here, concurrency=at_once, parent=parent, ready=lambda: note("the worker takes jobs")))
+    except (EmbeddedServerError, Unavailable) as problem:
+        fail(str(problem))

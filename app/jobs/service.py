@@ -1,0 +1,69 @@
+"""Jobs seen from the API: start, look, cancel. The queue is plain SQL here; what runs jobs is another process."""
+
+from app.auth.errors import Forbidden
+from app.auth.principal import Principal
+from app.db import paging
+from app.db.engine import Database
+from app.jobs import repository
+from app.jobs.errors import JobEnded, JobNotFound
+from app.jobs.job import Job, NewJob, Status
+from app.jobs.schemas import JobAnswer, JobsAnswer, JobStarted
+
+SYSTEM_SCOPE = "system:read"  # to see jobs of no model
+OPERATE_SCOPE = "system:operate"  # to cancel what somebody else began
+
+
+class Jobs:
+    """One per process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def start(self, new: NewJob) -> JobStarted:
+        """Enqueues in a transaction of its own; `repository.enqueue` does it in a caller's."""
+        async with self._database.transaction() as connection:
+            return JobStarted.of(await repository.enqueue(connection, new))
+
+    async def page(
+        self, *, cursor: str | None, limit: int, status: Status | None, kind: str | None, principal: Principal
+    ) -> JobsAnswer:
+        """The jobs that the caller may see, newest first."""
+        async with self._database.transaction() as connection:
+            rows = await repository.page(
+                connection,
+                before=paging.number_after(cursor),
+                status=status,
+                kind=kind,
+                models=principal.models,
+                all_kinds=principal.may(SYSTEM_SCOPE),
+                limit=limit + 1,
+            )
+        page = paging.cut(rows, limit, lambda job: str(job.id))
+        return JobsAnswer(jobs=[JobAnswer.of(job) for job in page.rows], next_cursor=page.next_cursor)
+
+    async def get(self, job_id: int, *, principal: Principal) -> JobAnswer:
+        return JobAnswer.of(await self.job(job_id, principal=principal))
+
+    async def job(self, job_id: int, *, principal: Principal) -> Job:
+        """Raises `JobNotFound`, also where the caller may not see it."""
+        async with self._database.transaction() as connection:
+            return _seen(await repository.find(connection, job_id), job_id, principal)
+
+    async def cancel(self, job_id: int, *, principal: Principal) -> JobAnswer:
+        """A queued job ends at once; a running one is asked to, and its worker stops it within a second or two."""
+        async with self._database.transaction() as connection:
+            job = _seen(await repository.find(connection, job_id, lock=True), job_id, principal)
+            if job.created_by != principal.subject and not principal.may(OPERATE_SCOPE):
+                raise Forbidden(f"only who began a job, or the scope {OPERATE_SCOPE}, may cancel it")
+            if job.ended:
+                raise JobEnded(f"job {job_id} has {job.status}", job_status=job.status)
+            end = repository.cancel_queued if job.status is Status.QUEUED else repository.ask_to_end
+            return JobAnswer.of(await end(connection, job_id))
+
+
+def _seen(job: Job | None, job_id: int, principal: Principal) -> Job:
+    if job is not None:
+        mine = principal.may(SYSTEM_SCOPE) if job.model_id is None else principal.may_see(job.model_id)
+        if mine:
+            return job
+    raise JobNotFound(f"there is no job {job_id}")

@@ -1,0 +1,130 @@
+"""A worker process: messages from the queue to the runner. The only module that knows the queue's library."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import procrastinate
+from procrastinate import JobContext, PsycopgConnector
+
+from app.core.errors import Unavailable
+from app.core.settings import JobsSettings
+from app.db.engine import Database
+from app.jobs import repository
+from app.jobs.job import NewJob
+from app.jobs.repository import MESSAGE, QUEUE
+from app.jobs.runner import Runner
+from app.jobs.task import Task
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 1.0  # attempts that were put off are found so late; new ones are announced
+RESTART_S = 1.0
+SCHEDULED_BY = "schedule"
+DUE = "due"  # the queue's message that a periodic job is due
+
+
+class Worker:
+    """Until told to stop: takes messages, rescues what others lost, and comes back when the database does."""
+
+    def __init__(self, database: Database, tasks: Sequence[Task], settings: JobsSettings, *, concurrency: int) -> None:
+        self._database = database
+        self._tasks = tasks
+        self._settings = settings
+        self._concurrency = concurrency
+        self._runner = Runner(database, tasks, settings)
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
+        """Returns when `stop` is set and the jobs under way have ended or are queued again (`stop_grace_s`)."""
+        beside = [asyncio.create_task(self._runner.watch()), asyncio.create_task(self._rescue())]
+        try:
+            await self._catch_up()
+            ready()
+            while not stop.is_set():
+                await self._serve(stop)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        """Takes messages until `stop` or until the queue's library gives up, usually because the database is away."""
+        try:
+            async with self._queue().open_async() as queue:
+                serving = asyncio.create_task(self._take(queue))
+                stopping = asyncio.create_task(stop.wait())
+                await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+                serving.cancel()  # a graceful end: see `shutdown_graceful_timeout`
+                with suppress(asyncio.CancelledError):
+                    await serving
+        except procrastinate.exceptions.ConnectorException as error:
+            logger.warning("the queue is not reachable (%s); trying again", type(error).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), RESTART_S)
+
+    async def _take(self, queue: procrastinate.App) -> None:
+        await queue.run_worker_async(
+            queues=[QUEUE],
+            concurrency=self._concurrency,
+            fetch_job_polling_interval=POLL_S,
+            update_heartbeat_interval=self._settings.heartbeat_s,
+            stalled_worker_timeout=self._settings.stalled_s,
+            shutdown_graceful_timeout=self._settings.stop_grace_s,
+            delete_jobs="always",
+            install_signal_handlers=False,
+        )
+
+    def _queue(self) -> procrastinate.App:
+        url = self._database.url.replace("postgresql+asyncpg://", "postgresql://", 1)
+        connector = PsycopgConnector(conninfo=url, min_size=1, max_size=3, kwargs={"connect_timeout": 3})
+        queue = procrastinate.App(connector=connector)
+
+        async def attempt(context: JobContext, *, job: int, attempt: int) -> None:
+            await self._runner.deliver(job, attempt, _worker_of(context))
+
+        queue.task(name=MESSAGE, queue=QUEUE, pass_context=True)(attempt)
+        for task in self._tasks:
+            if task.every is not None:
+                self._schedule(queue, task.kind, task.every.cron)
+        return queue
+
+    def _schedule(self, queue: procrastinate.App, kind: str, cron: str) -> None:
+        async def due(timestamp: int) -> None:
+            await self._enqueue(kind)
+
+        queue.periodic(cron=cron, periodic_id=kind)(queue.task(name=f"{DUE} {kind}", queue=QUEUE)(due))
+
+    async def _enqueue(self, kind: str) -> None:
+        new = NewJob(kind, SCHEDULED_BY, {}, single=f"{SCHEDULED_BY} {kind}")
+        async with self._database.transaction() as connection:
+            await repository.enqueue(connection, new)
+
+    async def _catch_up(self) -> None:
+        """What was due while no worker was there."""
+        for task in self._tasks:
+            if task.every is not None:
+                async with self._database.connection() as connection:
+                    recent = await repository.created_within(connection, task.kind, task.every.seconds)
+                if not recent:
+                    await self._enqueue(task.kind)
+
+    async def _rescue(self) -> None:
+        """Outside the queue: a rescue that waited in it could itself be lost."""
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_s / 2)
+            try:
+                await self._runner.rescue()
+            except Unavailable:
+                continue
+            except Exception:
+                logger.exception("a rescue failed; the next one repeats it")
+
+
+def _worker_of(context: JobContext) -> int:
+    worker: Any = context.job.worker_id
+    if worker is None:
+        raise ValueError("the queue handed out a message without saying to whom")
+    return int(worker)

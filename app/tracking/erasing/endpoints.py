@@ -1,0 +1,39 @@
+"""Purging over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from app.auth.guards import Scoped
+from app.auth.principal import Principal
+from app.core.errors import InvalidRequest, Unavailable
+from app.core.http import responses
+from app.core.provide import provided
+from app.jobs.schemas import JobStarted
+from app.models.errors import ModelNotFound
+from app.models.schemas import ModelId
+from app.tracking.erasing.errors import ModelNotArchived
+from app.tracking.erasing.schemas import PurgeRequest
+from app.tracking.erasing.service import Purges
+
+router = APIRouter(prefix="/models/{model_id}", tags=["tracking"])
+
+
+@router.post(
+    "/purge",
+    status_code=202,
+    summary="Purge a model or some subjects",
+    responses=responses(ModelNotFound, ModelNotArchived, InvalidRequest, Unavailable),
+)
+async def purge(
+    model_id: Annotated[ModelId, Path(description="the model's public id", examples=["fraud_model_v2.0"])],
+    body: PurgeRequest,
+    principal: Annotated[Principal, Scoped("purge")],
+    service: Annotated[Purges, Depends(provided(Purges))],
+) -> JobStarted:
+    """Begins a job that takes raw rows away for good: of some subjects, or everything of an archived model.
+
+    Of subjects, predictions, features and labels go; what they counted is taken back now and stands, anonymous, as of
+    moments before. A retry of an erased prediction is refused as a conflict, a label for it is counted as `expired`.
+    """
+    return await service.start(model_id, body, principal=principal)

@@ -1,0 +1,100 @@
+"""The worker: runs jobs and what comes due by itself. Knows no HTTP."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+import asyncpg
+import structlog
+
+from app.core import logs
+from app.core.clock import SystemClock
+from app.core.errors import Unavailable
+from app.core.health import Status
+from app.core.settings import DatabaseSettings, Settings
+from app.db.engine import Database
+from app.jobs.task import Task
+from app.jobs.tasks import forgetting
+from app.jobs.worker import Worker
+from app.models.catalogue import Catalogue
+from app.system.probes import SchemaState
+from app.system.repository import DatabaseWatch
+from app.tracking import tasks as tracking
+
+log = structlog.get_logger()
+
+RETRY_S = 0.5
+STATEMENT_S = 60.0  # jobs count and rewrite whole days; nobody waits for their answer
+POOL_S = 10.0
+
+
+def tasks(settings: Settings, database: Database) -> tuple[Task, ...]:
+    """Everything that can be asked for, or comes due."""
+    clock = SystemClock()
+    catalogue = Catalogue(database, settings.retention.days)
+    return (*tracking.tasks(database, clock, catalogue), forgetting(database))
+
+
+async def work(
+    settings: Settings, *, concurrency: int, parent: int | None = None, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Until SIGTERM, SIGINT or the end of `parent`; then jobs under way end, or are queued again (`stop_grace_s`)."""
+    logs.configure(settings.log)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    orphaned = None if parent is None else asyncio.create_task(_orphaned(parent, stop))
+    database = Database(_url(settings), _patient(settings.database, concurrency))
+    try:
+        if not await _opened(database, stop):
+            return
+        await Worker(database, tasks(settings, database), settings.jobs, concurrency=concurrency).run(stop, ready)
+    finally:
+        await database.close()
+        if orphaned is not None:
+            orphaned.cancel()
+
+
+async def _orphaned(parent: int, stop: asyncio.Event) -> None:
+    """Who started us was killed, and nobody else would end us."""
+    while os.getppid() == parent:  # noqa: ASYNC110  nothing tells of it
+        await asyncio.sleep(RETRY_S)
+    stop.set()
+
+
+async def _opened(database: Database, stop: asyncio.Event) -> bool:
+    """Whether the database is there and migrated; waits for both until `stop`."""
+    watch = DatabaseWatch(database.url)
+    schema, told = SchemaState(watch), ""
+    while not stop.is_set():
+        try:
+            finding = await schema.finding()
+            if finding.status is not Status.UNHEALTHY:
+                await database.open()
+                await watch.close()
+                return True
+            reason = f"the database is not migrated: {finding.detail}"
+        except (Unavailable, OSError, asyncpg.PostgresError) as error:
+            reason = f"the database is not reachable ({type(error).__name__})"
+        if reason != told:
+            log.warning("the worker waits", reason=reason)
+            told = reason
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), RETRY_S)
+    return False
+
+
+def _patient(settings: DatabaseSettings, concurrency: int) -> DatabaseSettings:
+    connections = {
+        "pool_size": 2,
+        "hot_pool_size": 3 + 3 * concurrency,
+    }  # a rebuild that tells its progress holds three
+    return settings.model_copy(update={"command_timeout_s": STATEMENT_S, "pool_timeout_s": POOL_S, **connections})
+
+
+def _url(settings: Settings) -> str:
+    if settings.database.url is None:
+        raise ValueError("settings.database.url is unset: start an embedded server first and hand its URL over")
+    return settings.database.url.get_secret_value()

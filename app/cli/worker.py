@@ -37,9 +37,14 @@ def worker(
     settings = load()
     logs.configure(settings.log)
     parent = os.getppid() if beside else None
+
+    def ready() -> None:
+        if not beside:
+            note("the worker takes jobs")
+
     try:
         with in_order(), hosted(settings) as here:
             at_once = here.jobs.concurrency if concurrency is None else concurrency
-            asyncio.run(work(here, concurrency=at_once, parent=parent, ready=lambda: note("the worker takes jobs")))
+            asyncio.run(work(here, concurrency=at_once, parent=parent, ready=ready))
     except (EmbeddedServerError, Unavailable) as problem:
         fail(str(problem))

@@ -56,6 +56,10 @@ class Database:
                 reset=_as_it_is,
             )
 
+    @property
+    def opened(self) -> bool:
+        return self._pool is not None
+
     async def close(self) -> None:
         if self._pool is not None:
             await self._pool.close()

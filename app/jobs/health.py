@@ -25,6 +25,8 @@ class JobsHealth:
         return (HealthProbe("jobs", self._finding),)
 
     async def _finding(self) -> Finding:
+        if not self._database.opened:
+            return Finding(Status.HEALTHY, "not asked before the database is")
         now = time.monotonic()
         if self._kept is None or now - self._kept[0] >= ASKED_EVERY_S:
             async with self._database.connection() as connection:

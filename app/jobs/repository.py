@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from app.db.engine import Session
 from app.jobs.job import Job, NewJob, Status
 
 CHANNEL = "assay_jobs"
@@ -24,7 +25,7 @@ _SEND = f"""procrastinate_defer_jobs_v1(array[row('{QUEUE}', '{MESSAGE}', 0, nul
     jsonb_build_object('job', id, 'attempt', attempt + 1), due_at)::procrastinate_job_to_defer_v1])"""
 _TELL = f"pg_notify('{CHANNEL}', id::text)"
 
-ENQUEUE = f"""
+_ENQUEUE = f"""
 with made as (
     insert into job (kind, arguments, model_id, single, created_by) values ($1, $2::text::jsonb, $3, $4, $5)
     on conflict (single) where {_OPEN} do nothing returning {_COLUMNS}, due_at
@@ -139,18 +140,19 @@ class QueueState:
     waited_s: float
 
 
-def parameters(new: NewJob) -> tuple[Any, ...]:
-    """Of `ENQUEUE`, for a driver's connection or `session.exec_driver_sql`."""
-    return new.kind, _json(new.arguments), new.model_id, new.single, new.created_by
-
-
 async def enqueue(connection: Any, new: NewJob) -> Job:
     """The job, or the one with its `single` name that is under way; both are gone if the transaction rolls back."""
     while True:
-        row = await connection.fetchrow(ENQUEUE, *parameters(new))
+        row = await connection.fetchrow(_ENQUEUE, *_parameters(new))
         row = row or await connection.fetchrow(_UNDER_WAY, new.single)
         if row is not None:  # else it has ended between the two questions
             return job_of(row)
+
+
+async def enqueue_in(session: Session, new: NewJob) -> None:
+    """As `enqueue`, in a session's transaction; a `single` job that is under way stays as it is."""
+    connection = await session.connection()
+    await connection.exec_driver_sql(_ENQUEUE, _parameters(new))
 
 
 async def find(connection: Any, job_id: int, *, lock: bool = False) -> Job | None:
@@ -256,6 +258,10 @@ async def _end(
 ) -> bool:
     row = await connection.fetchrow(_END, job.id, job.attempt, status, _json(result), _json(error), failures)
     return row is not None
+
+
+def _parameters(new: NewJob) -> tuple[Any, ...]:
+    return new.kind, _json(new.arguments), new.model_id, new.single, new.created_by
 
 
 def _json(value: Any) -> str | None:

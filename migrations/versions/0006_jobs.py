@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0006_jobs"
-down_revision = "0004_rollups"
+down_revision = "0005_identity"
 branch_labels = None
 depends_on = None
 

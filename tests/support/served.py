@@ -17,6 +17,18 @@ EMAIL, PASSWORD = "admin@example.com", "a-long-first-password"
 READY_TIMEOUT_S = 60.0
 
 
+def kill_postgres(data: Path) -> None:
+    """SIGKILL of the postmaster of a data directory and all its children."""
+    pid = int((data / "postgres/postmaster.pid").read_text().splitlines()[0])
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return  # it is down already, from the fault before this one
+    for victim in (pid, *map(int, children)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+
+
 class ServedProduct:
     """`assay serve` on a data directory of its own, with its embedded database; survives being killed."""
 
@@ -66,15 +78,8 @@ class ServedProduct:
         self._process.wait()
 
     def kill_database(self) -> None:
-        """SIGKILL of the postmaster and all its children."""
-        pid = self.postmaster()
-        try:
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        except FileNotFoundError:
-            return  # it is down already, from the fault before this one
-        for victim in (pid, *map(int, children)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
+        """See `kill_postgres`."""
+        kill_postgres(self.data)
 
     def postmaster(self) -> int:
         """Process id of its embedded database."""

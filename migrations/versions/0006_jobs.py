@@ -58,8 +58,9 @@ create index ix_erasure_model_no on erasure (model_no)
 
 DOWNGRADE = """
 drop table job, erased, erasure;
+drop function procrastinate_fetch_job_v2;
 drop table procrastinate_periodic_defers, procrastinate_events, procrastinate_jobs, procrastinate_workers;
-drop function procrastinate_defer_jobs_v1, procrastinate_defer_periodic_job_v2, procrastinate_fetch_job_v2,
+drop function procrastinate_defer_jobs_v1, procrastinate_defer_periodic_job_v2,
     procrastinate_finish_job_v1, procrastinate_cancel_job_v1, procrastinate_retry_job_v1, procrastinate_retry_job_v2,
     procrastinate_notify_queue_job_inserted_v1, procrastinate_notify_queue_abort_job_v1,
     procrastinate_trigger_function_status_events_insert_v1, procrastinate_trigger_function_status_events_update_v1,

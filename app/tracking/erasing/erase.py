@@ -58,10 +58,13 @@ class Slice:
 class Eraser:
     """Does the job; `Purges` is where it is asked for."""
 
-    def __init__(self, database: Database, clock: Clock, features: Features) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, features: Features, *, rows_at_once: int = ROWS_AT_ONCE
+    ) -> None:
         self._database = database
         self._clock = clock
         self._features = features
+        self._rows_at_once = rows_at_once
 
     async def subjects(self, run: Run, facts: ModelFacts, subjects: Sequence[bytes]) -> dict[str, int]:
         """Erases all rows of these subjects (digests) that are stored; how many this attempt did."""
@@ -78,7 +81,7 @@ class Eraser:
     async def _slice(self, run: Run, facts: ModelFacts, subjects: Sequence[bytes]) -> int:
         async with self._database.transaction() as connection:
             await run.hold(connection)
-            places = await repository.places(connection, facts.id, subjects, ROWS_AT_ONCE)
+            places = await repository.places(connection, facts.id, subjects, self._rows_at_once)
             if places:
                 await self._erase(connection, facts, places)
         return len(places)

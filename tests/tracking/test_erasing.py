@@ -217,6 +217,12 @@ class TestWhatComesAfterwards:
                 await erased.service.prediction("m1", name)
         assert await erased.differences() == []
 
+    async def test_a_retry_of_nothing_else_is_refused_too(self, erased: House) -> None:
+        """No key of the request is taken: the road that asks for none must find it out."""
+        answer = await send(erased.service, erased.row("p004", None), erased.row("other", None))
+        assert (answer.accepted, [conflict.row for conflict in answer.conflicts]) == (1, [0])
+        assert await erased.differences() == []
+
     async def test_a_label_counts_as_expired_and_waits_for_nothing(self, erased: House) -> None:
         labels = [{"prediction_id": name, "actual": "1", "correction": True} for name in ("p000", "p001", "unknown")]
         answer = await label(erased.service, *labels)

@@ -1,6 +1,7 @@
 """The jobs of tracking, asked for over HTTP and done by a worker."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any

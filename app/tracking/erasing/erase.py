@@ -17,13 +17,13 @@ from app.core.clock import MINUTE, Clock
 from app.db.engine import Database
 from app.jobs.run import Run
 from app.models.facts import ModelFacts
-from app.stats.sparse import negate, regroup
+from app.stats.sparse import regroup
 from app.tracking import block as blocks
 from app.tracking.arrival import split
 from app.tracking.block import Block
 from app.tracking.digests import key_digest
 from app.tracking.erasing import repository
-from app.tracking.ledger import Ledger, merge, pack
+from app.tracking.ledger import Ledger, merge, negative, pack
 from app.tracking.repository import arrivals, raw
 from app.tracking.repository.predictions import subject_secret
 from app.tracking.repository.races import repeated
@@ -151,4 +151,4 @@ def _taken_back(counted: Ledger, now_us: int) -> Ledger:
     """The opposite, known now. Delays stay what they were: they are codes, not cells."""
     cells = counted.cells
     moved, place = Ledger.of(cells["context"], cells["cohort"], np.full(len(cells), now_us // MINUTE))
-    return Ledger(moved, regroup(negate(counted.sparse), place))
+    return Ledger(moved, regroup(negative(counted).sparse, place))

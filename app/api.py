@@ -16,6 +16,5 @@ from app.tracking.rollups import endpoints as rollups
 PREFIX = "/api/v1"
 
 router = APIRouter(prefix=PREFIX)
-for slice_ in (system, auth, audit, models, tracking, lifecycle, analytics):
-for slice_ in (system, auth, models, tracking, rollups, erasing, lifecycle, analytics, jobs):
+for slice_ in (system, auth, audit, models, tracking, rollups, erasing, lifecycle, analytics, jobs):
     router.include_router(slice_.router)

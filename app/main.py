@@ -40,8 +40,8 @@ from app.core.routing import ShapedRouter, flat
 from app.core.settings import Settings
 from app.core.tracing import NO_TRACER, NamedSpans, Tracing, identified
 from app.db.engine import Database
-from app.db.traced import TracedDatabase
 from app.db.safety import demand_safe
+from app.db.traced import TracedDatabase
 from app.idempotency.service import Claims
 from app.jobs.feed import JobFeed
 from app.jobs.health import JobsHealth
@@ -139,7 +139,6 @@ def services(settings: Settings, database: Database, clock: Clock, tracer: Trace
 def _sealing_keys(settings: Settings) -> SealingKeys:
     current, *earlier = (derived(secret, "audit seals") for secret in secrets_of(settings))
     return SealingKeys(current, earlier)
-
 
 
 def _jobs(settings: Settings, database: Database, catalogue: Catalogue) -> tuple[Any, ...]:

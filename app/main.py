@@ -15,8 +15,7 @@ from app.analytics.boards import Boards
 from app.analytics.curves import Curves
 from app.analytics.feed import Feed
 from app.analytics.service import Analytics
-from app.audit.chain import SealingKeys
-from app.audit.service import AuditChain, AuditLog
+from app.audit.service import AuditChain, AuditLog, sealing_keys
 from app.auth.authenticate import Authenticator
 from app.auth.endpoints import keys_router
 from app.auth.guards import demand_guards
@@ -24,7 +23,7 @@ from app.auth.keyring import KeyRing, token_keys
 from app.auth.keys import ApiKeys
 from app.auth.limits import PrincipalLimits
 from app.auth.passwords import Passwords
-from app.auth.secret import derived, secrets_of, signing_secret
+from app.auth.secret import derived, signing_secret
 from app.auth.service import LogIns
 from app.auth.tokens import Tokens
 from app.auth.usage import KeyUsage
@@ -42,7 +41,7 @@ from app.core.tracing import NO_TRACER, NamedSpans, Tracing, identified
 from app.db.engine import Database
 from app.db.safety import demand_safe
 from app.db.traced import TracedDatabase
-from app.idempotency.service import Claims
+from app.idempotency.service import KEPT_ANSWERS, Claims
 from app.jobs.feed import JobFeed
 from app.jobs.health import JobsHealth
 from app.jobs.service import Jobs
@@ -124,32 +123,27 @@ def services(settings: Settings, database: Database, clock: Clock, tracer: Trace
         ModelService(database, clock, catalogue),
         TrackingService(database, clock, catalogue, identity[PrincipalLimits], settings.tracking, stored=folder.wake),
         *((folder, Features(database, clock, catalogue)) if settings.tracking.fold else ()),
-        *_jobs(settings, database, catalogue),
+        *_jobs(settings, database, clock, catalogue),
         reading,
         LifecycleService(database, clock, catalogue, reading),
-        Claims(database, clock, derived(signing_secret(settings), "kept answers")),
+        Claims(database, clock, derived(signing_secret(settings), KEPT_ANSWERS)),
         AuditLog(database),
-        AuditChain(database, clock, _sealing_keys(settings)),
+        AuditChain(database, clock, sealing_keys(settings)),
         analytics,
         Boards(analytics, reading, curves, clock),
         Feed(database, catalogue),
     )
 
 
-def _sealing_keys(settings: Settings) -> SealingKeys:
-    current, *earlier = (derived(secret, "audit seals") for secret in secrets_of(settings))
-    return SealingKeys(current, earlier)
-
-
-def _jobs(settings: Settings, database: Database, catalogue: Catalogue) -> tuple[Any, ...]:
+def _jobs(settings: Settings, database: Database, clock: Clock, catalogue: Catalogue) -> tuple[Any, ...]:
     """Jobs as the API knows them, and what can be asked for as one; workers are other processes."""
-    jobs = Jobs(database)
+    jobs = Jobs(database, clock)
     return (
         jobs,
         JobFeed(database, jobs),
         JobsHealth(database, settings.jobs.stalled_s),
         Recounts(catalogue, jobs),
-        Purges(database, catalogue),
+        Purges(database, catalogue, jobs),
     )
 
 

@@ -9,14 +9,18 @@ from contextlib import suppress
 import asyncpg
 import structlog
 
+from app.audit.service import AuditChain, sealing_keys
+from app.audit.tasks import closing
+from app.auth.secret import derived, signing_secret
 from app.core import logs
 from app.core.clock import SystemClock
 from app.core.errors import Unavailable
 from app.core.health import Status
 from app.core.settings import DatabaseSettings, Settings
 from app.db.engine import Database
+from app.idempotency.service import KEPT_ANSWERS, Claims
 from app.jobs.task import Task
-from app.jobs.tasks import forgetting
+from app.jobs.tasks import forgetting, sweeping
 from app.jobs.worker import Worker
 from app.models.catalogue import Catalogue
 from app.system.probes import SchemaState
@@ -34,7 +38,12 @@ def tasks(settings: Settings, database: Database) -> tuple[Task, ...]:
     """Everything that can be asked for, or comes due."""
     clock = SystemClock()
     catalogue = Catalogue(database, settings.retention.days)
-    return (*tracking.tasks(database, clock, catalogue), forgetting(database))
+    return (
+        *tracking.tasks(database, clock, catalogue),
+        closing(AuditChain(database, clock, sealing_keys(settings))),
+        sweeping(Claims(database, clock, derived(signing_secret(settings), KEPT_ANSWERS))),
+        forgetting(database),
+    )
 
 
 async def work(

@@ -8,7 +8,9 @@ import structlog
 from app.audit import chain, repository
 from app.audit.chain import Finding, SealingKeys
 from app.audit.repository import Filters
+from app.auth.secret import derived, secrets_of
 from app.core.clock import Clock, to_datetime
+from app.core.settings import Settings
 from app.db import paging
 from app.db.engine import Database
 from app.db.tables.audit import AuditTable
@@ -41,6 +43,12 @@ class Report:
     still_open: int  # rows after the last closed hour, for which nothing vouches yet
     unknown_seals: int  # links sealed with a secret that is not known any more
     findings: tuple[Finding, ...]
+
+
+def sealing_keys(settings: Settings) -> SealingKeys:
+    """The keys of the secrets that are known here."""
+    current, *earlier = (derived(secret, "audit seals") for secret in secrets_of(settings))
+    return SealingKeys(current, earlier)
 
 
 class AuditChain:

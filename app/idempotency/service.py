@@ -26,6 +26,7 @@ from app.idempotency.repository import Key
 log = structlog.get_logger()
 
 KEPT = timedelta(hours=24)
+KEPT_ANSWERS = "kept answers"  # what the key that encrypts them is derived for
 LEASE = timedelta(seconds=60)  # longer than any request takes: its statements are given up long before
 NONCE = 12  # bytes, what AES-GCM wants
 

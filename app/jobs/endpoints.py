@@ -14,7 +14,7 @@ from app.core.provide import provided
 from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT
 from app.jobs.errors import JobEnded, JobNotFound, JobStreamsExhausted
 from app.jobs.feed import JobFeed
-from app.jobs.job import Status
+from app.jobs.job import JobStatus
 from app.jobs.schemas import JobAnswer, JobsAnswer
 from app.jobs.service import Jobs
 
@@ -31,7 +31,7 @@ async def list_jobs(
     service: Service,
     cursor: Annotated[str | None, Query(max_length=256, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="entries of a page at most")] = DEFAULT_LIMIT,
-    status: Annotated[Status | None, Query(description="only those that stand so")] = None,
+    status: Annotated[JobStatus | None, Query(description="only those that stand so")] = None,
     kind: Annotated[str | None, Query(max_length=64, pattern=r"^[a-z_.]+$", description="only those of a kind")] = None,
 ) -> JobsAnswer:
     """The jobs of models that the caller may see, newest first; with `system:read` also those of no model."""
@@ -40,7 +40,7 @@ async def list_jobs(
 
 @router.get("/{job_id}", summary="Get a job", responses=responses(JobNotFound, InvalidRequest, Unavailable))
 async def get_job(job_id: JobId, principal: Reader, service: Service) -> JobAnswer:
-    """Status, progress, and how it ended. Ended jobs are kept for 30 days."""
+    """JobStatus, progress, and how it ended. Ended jobs are kept for 30 days."""
     return await service.get(job_id, principal=principal)
 
 

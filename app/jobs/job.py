@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Status(StrEnum):
+class JobStatus(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -15,7 +15,7 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-ENDED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+ENDED = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Job:
 
     id: int
     kind: str
-    status: Status
+    status: JobStatus
     revision: int  # grows with everything that a follower wants to hear
     arguments: Mapping[str, Any]
     model_id: str | None

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from app.db.engine import Session
-from app.jobs.job import Job, NewJob, Status
+from app.jobs.job import Job, JobStatus, NewJob
 
 CHANNEL = "assay_jobs"
 QUEUE, MESSAGE = "assay", "attempt"  # names of the queue and of its one kind of message
@@ -126,7 +126,7 @@ class Standing:
     """Whether an attempt still has its job, and is still wanted."""
 
     attempt: int
-    status: Status
+    status: JobStatus
     cancel_requested: bool
 
 
@@ -191,15 +191,15 @@ async def hold(connection: Any, job: Job) -> bool:
 
 
 async def succeed(connection: Any, job: Job, result: Mapping[str, Any]) -> bool:
-    return await _end(connection, job, Status.SUCCEEDED, result=result)
+    return await _end(connection, job, JobStatus.SUCCEEDED, result=result)
 
 
 async def fail(connection: Any, job: Job, error: Mapping[str, Any]) -> bool:
-    return await _end(connection, job, Status.FAILED, error=error, failures=1)
+    return await _end(connection, job, JobStatus.FAILED, error=error, failures=1)
 
 
 async def cancelled(connection: Any, job: Job) -> bool:
-    return await _end(connection, job, Status.CANCELLED)
+    return await _end(connection, job, JobStatus.CANCELLED)
 
 
 async def again(
@@ -220,7 +220,7 @@ async def ask_to_end(connection: Any, job_id: int) -> Job:
 
 async def standing(connection: Any, job_ids: Sequence[int]) -> dict[int, Standing]:
     rows = await connection.fetch(_STANDING, job_ids)
-    return {row[0]: Standing(row[1], Status(row[2]), row[3]) for row in rows}
+    return {row[0]: Standing(row[1], JobStatus(row[2]), row[3]) for row in rows}
 
 
 async def alone(connection: Any) -> bool:
@@ -254,7 +254,7 @@ async def forget(connection: Any, seconds: float) -> int:
 
 
 async def _end(
-    connection: Any, job: Job, status: Status, *, result: Any = None, error: Any = None, failures: int = 0
+    connection: Any, job: Job, status: JobStatus, *, result: Any = None, error: Any = None, failures: int = 0
 ) -> bool:
     row = await connection.fetchrow(_END, job.id, job.attempt, status, _json(result), _json(error), failures)
     return row is not None
@@ -272,4 +272,4 @@ def job_of(row: Any) -> Job:
     read = {name: row[name] for name in Job.__dataclass_fields__}
     for name in ("arguments", "result", "error"):
         read[name] = None if read[name] is None else msgspec.json.decode(read[name])
-    return Job(**{**read, "status": Status(read["status"])})
+    return Job(**{**read, "status": JobStatus(read["status"])})

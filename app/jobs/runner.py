@@ -15,7 +15,7 @@ from app.core.settings import JobsSettings
 from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.errors import JobFailed, WorkerLost, as_problem
-from app.jobs.job import Job, Status
+from app.jobs.job import Job, JobStatus
 from app.jobs.run import Run, Superseded
 from app.jobs.task import Task
 
@@ -143,7 +143,7 @@ class Runner:
             standing = await repository.standing(connection, list(under_way))
         for job_id, entry in under_way.items():
             stands = standing.get(job_id)
-            mine = stands is not None and (stands.attempt, stands.status) == (entry.attempt, Status.RUNNING)
+            mine = stands is not None and (stands.attempt, stands.status) == (entry.attempt, JobStatus.RUNNING)
             if not mine or (stands is not None and stands.cancel_requested):
                 entry.stopped = True
                 entry.work.cancel()

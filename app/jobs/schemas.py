@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.jobs.job import Job, Status
+from app.jobs.job import Job, JobStatus
 
 PREFIX = "/api/v1/jobs"
 _QUEUED: dict[str, Any] = {
@@ -52,7 +52,7 @@ class JobStarted(BaseModel):
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [_QUEUED]})
 
     job_id: str
-    status: Status
+    status: JobStatus
     progress: Progress
     links: Links
 

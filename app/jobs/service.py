@@ -1,12 +1,15 @@
 """Jobs seen from the API: start, look, cancel. The queue is plain SQL here; what runs jobs is another process."""
 
+from typing import Any
+
 from app.auth.errors import Forbidden
 from app.auth.principal import Principal
-from app.db import paging
+from app.core.clock import Clock, to_datetime
+from app.db import audit, paging
 from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.errors import JobEnded, JobNotFound
-from app.jobs.job import Job, NewJob, Status
+from app.jobs.job import Job, JobStatus, NewJob
 from app.jobs.schemas import JobAnswer, JobsAnswer, JobStarted
 
 SYSTEM_SCOPE = "system:read"  # to see jobs of no model
@@ -16,16 +19,23 @@ OPERATE_SCOPE = "system:operate"  # to cancel what somebody else began
 class Jobs:
     """One per process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def start(self, new: NewJob) -> JobStarted:
-        """Enqueues in a transaction of its own; `repository.enqueue` does it in a caller's."""
+        """Begins a job in a transaction of its own."""
         async with self._database.transaction() as connection:
-            return JobStarted.of(await repository.enqueue(connection, new))
+            return await self.begin(connection, new)
+
+    async def begin(self, connection: Any, new: NewJob) -> JobStarted:
+        """Begins a job in the caller's transaction: with it, or not at all. The audit says who asked."""
+        job = await repository.enqueue(connection, new)
+        await self._record(connection, "job.begin", job)
+        return JobStarted.of(job)
 
     async def page(
-        self, *, cursor: str | None, limit: int, status: Status | None, kind: str | None, principal: Principal
+        self, *, cursor: str | None, limit: int, status: JobStatus | None, kind: str | None, principal: Principal
     ) -> JobsAnswer:
         """The jobs that the caller may see, newest first."""
         async with self._database.transaction() as connection:
@@ -57,8 +67,14 @@ class Jobs:
                 raise Forbidden(f"only who began a job, or the scope {OPERATE_SCOPE}, may cancel it")
             if job.ended:
                 raise JobEnded(f"job {job_id} has {job.status}", job_status=job.status)
-            end = repository.cancel_queued if job.status is Status.QUEUED else repository.ask_to_end
+            end = repository.cancel_queued if job.status is JobStatus.QUEUED else repository.ask_to_end
+            await self._record(connection, "job.cancel", job)
             return JobAnswer.of(await end(connection, job_id))
+
+    async def _record(self, connection: Any, action: str, job: Job) -> None:
+        thing = f"job:{job.id}" if job.model_id is None else f"model:{job.model_id}"
+        at = to_datetime(self._clock.now_us())
+        await audit.record_on(connection, at, action, thing, kind=job.kind, job=job.id)
 
 
 def _seen(job: Job | None, job_id: int, principal: Principal) -> Job:

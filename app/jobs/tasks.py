@@ -1,15 +1,17 @@
-"""The engine's own job: forgetting those that ended long ago."""
+"""Jobs that keep house: forgetting jobs that ended long ago, and answers whose time is over."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from app.db.engine import Database
+from app.idempotency.service import Claims
 from app.jobs import repository
 from app.jobs.run import Run
 from app.jobs.task import Every, Task
 
 KEPT_S = 30 * 86_400.0
 DAILY = Every("20 0 * * *", 86_400)
+HOURLY = Every("33 * * * *", 3600)
 
 
 def forgetting(database: Database) -> Task:
@@ -22,3 +24,12 @@ def forgetting(database: Database) -> Task:
         return result
 
     return Task("jobs.forget", forget, every=DAILY)
+
+
+def sweeping(claims: Claims) -> Task:
+    """Hourly: drops the answers kept for an `Idempotency-Key` that has run out."""
+
+    async def sweep(_run: Run) -> Mapping[str, Any]:
+        return {"dropped": await claims.sweep()}
+
+    return Task("idempotency.sweep", sweep, every=HOURLY)

@@ -75,6 +75,16 @@ async def _moving(client: httpx.AsyncClient, path: str) -> httpx.Response:
     return await client.put(f"{path}/lifecycle/update", json=body, headers={"If-Match": tag})
 
 
+async def _job(client: httpx.AsyncClient) -> str:
+    return f"/jobs/{(await client.post(f'{await _model(client)}/recount', json={})).json()['job_id']}"
+
+
+async def _archived(client: httpx.AsyncClient) -> str:
+    path = await _model(client)
+    await client.delete(path)
+    return path
+
+
 Made = Any
 Prepare = Callable[[httpx.AsyncClient], Awaitable[Made]]
 Act = Callable[[httpx.AsyncClient, Made], Awaitable[httpx.Response]]
@@ -117,12 +127,19 @@ TRIED: dict[str, tuple[str, Prepare, Act]] = {
     ),
     "DELETE /models/{model_id}/aliases/{alias}": ("alias.remove", _aliased, lambda c, path: c.delete(path)),
     "PUT /models/{model_id}/lifecycle/update": ("version.move", _model, _moving),
+    "POST /models/{model_id}/recount": ("job.begin", _model, lambda c, path: c.post(f"{path}/recount", json={})),
+    "POST /models/{model_id}/purge": (
+        "job.begin",
+        _archived,
+        lambda c, path: c.post(f"{path}/purge", json={"everything_of": path.removeprefix("/models/")}),
+    ),
+    "DELETE /jobs/{job_id}": ("job.cancel", _job, lambda c, path: c.delete(path)),
     "DELETE /models/{model_id}": ("model.archive", _model, lambda c, path: c.delete(path)),
 }
 """By operation: the action that its row names, what must be there before, and the call that changes something."""
 
 REMEMBER = "select md5(string_agg(t::text, '|' order by t::text)) from {} t"
-TABLES = ("users", "log_in", "refresh_token", "api_key", "model", "model_version", "model_alias", "version_move")
+TABLES = ("users", "log_in", "refresh_token", "api_key", "model", "model_version", "model_alias", "version_move", "job")
 
 
 async def numbers(database: Database) -> list[Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from app.db.engine import Database
 from app.jobs import repository
-from app.jobs.job import NewJob, Status
+from app.jobs.job import JobStatus, NewJob
 from tests.support.jobs import look, messages
 from tests.support.tracking import rows_of
 
@@ -19,7 +19,7 @@ class TestEnqueueing:
             made = await repository.enqueue(connection, NEW)
         job = await look(database, made.id)
         assert (job.kind, job.status, job.arguments, job.model_id, job.created_by, job.attempt) == (
-            *("count", Status.QUEUED, {"n": 3}, "m1", "user:1", 0),
+            *("count", JobStatus.QUEUED, {"n": 3}, "m1", "user:1", 0),
         )
         assert await messages(database) == 1
 

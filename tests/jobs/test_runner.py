@@ -10,7 +10,7 @@ import pytest
 from app.core.errors import NotFound
 from app.db.engine import Database
 from app.jobs import repository
-from app.jobs.job import Job, NewJob, Status
+from app.jobs.job import Job, JobStatus, NewJob
 from app.jobs.run import Run, Superseded
 from app.jobs.runner import MAX_FAILURES, Runner
 from app.jobs.task import Every, Task
@@ -61,7 +61,7 @@ class TestDoing:
     async def test_writes_down_what_came_of_it(self, database: Database, work: Work) -> None:
         async with working(database, *work.tasks()):
             job = await ended(database, await enqueue(database, "add", numbers=[1, 2, 3]))
-        assert (job.status, job.result, job.error, job.attempt) == (Status.SUCCEEDED, {"sum": 6}, None, 1)
+        assert (job.status, job.result, job.error, job.attempt) == (JobStatus.SUCCEEDED, {"sum": 6}, None, 1)
         assert (job.fraction, job.stage, job.message) == (1.0, "adding", "half way")
         assert job.started_at is not None
         assert job.finished_at is not None
@@ -78,16 +78,16 @@ class TestDoing:
     async def test_keeps_to_its_concurrency(self, database: Database, work: Work) -> None:
         async with working(database, *work.tasks(), concurrency=2):
             jobs = [await enqueue(database, "wait") for _ in range(3)]
-            await until(database, jobs[1], lambda job: job.status is Status.RUNNING)
+            await until(database, jobs[1], lambda job: job.status is JobStatus.RUNNING)
             await asyncio.sleep(0.3)
-            assert (await look(database, jobs[2])).status is Status.QUEUED
+            assert (await look(database, jobs[2])).status is JobStatus.QUEUED
 
 
 class TestFailing:
     async def test_is_tried_again_after_a_growing_pause(self, database: Database, work: Work) -> None:
         async with working(database, *work.tasks(), settings=QUICK.model_copy(update={"retry_wait_s": 0.2})):
             job = await ended(database, await enqueue(database, "fail", times=2))
-        assert (job.status, job.attempt, job.failures, job.error) == (Status.SUCCEEDED, 3, 2, None)
+        assert (job.status, job.attempt, job.failures, job.error) == (JobStatus.SUCCEEDED, 3, 2, None)
         first, second, third = (at for _, _, at in work.seen)
         assert second - first >= 0.2
         assert third - second >= 1.0
@@ -96,7 +96,7 @@ class TestFailing:
         async with working(database, *work.tasks()):
             job = await ended(database, await enqueue(database, "fail", times=99))
             await asyncio.sleep(0.3)
-        assert (job.status, job.attempt) == (Status.FAILED, MAX_FAILURES)
+        assert (job.status, job.attempt) == (JobStatus.FAILED, MAX_FAILURES)
         assert job.error is not None
         assert (job.error["type"], job.error["status"]) == ("/problems/job-failed", 500)
         assert "secret" not in str(job.error)
@@ -105,7 +105,7 @@ class TestFailing:
     async def test_is_not_tried_again_where_it_would_fail_the_same(self, database: Database, work: Work) -> None:
         async with working(database, *work.tasks()):
             job = await ended(database, await enqueue(database, "refuse"))
-        assert (job.status, job.attempt) == (Status.FAILED, 1)
+        assert (job.status, job.attempt) == (JobStatus.FAILED, 1)
         assert job.error is not None
         assert (job.error["type"], job.error["detail"], job.error["model_id"]) == (
             *("/problems/not-found", "there is no m7", "m7"),
@@ -160,7 +160,7 @@ class TestTheFence:
             await run.hold(connection)
             await run.finish(connection, {"done": True})
         job = await look(database, now.id)
-        assert (job.status, job.result, job.stage) == (Status.SUCCEEDED, {"done": True}, "on time")
+        assert (job.status, job.result, job.stage) == (JobStatus.SUCCEEDED, {"done": True}, "on time")
 
     async def test_does_not_begin_an_attempt_twice(self, database: Database, work: Work) -> None:
         job_id = await enqueue(database, "wait")
@@ -172,7 +172,7 @@ class TestTheFence:
     async def test_stops_work_that_another_has_taken_over(self, database: Database, work: Work) -> None:
         async with working(database, *work.tasks()):
             job_id = await enqueue(database, "wait")
-            job = await until(database, job_id, lambda job: job.status is Status.RUNNING)
+            job = await until(database, job_id, lambda job: job.status is JobStatus.RUNNING)
             async with database.transaction() as connection:
                 other = await connection.fetchval("select worker_id from procrastinate_register_worker_v1()")
                 await connection.execute("update procrastinate_workers set last_heartbeat = 'infinity'")
@@ -188,12 +188,12 @@ class TestCancelling:
     async def test_stops_a_running_job(self, database: Database, work: Work) -> None:
         async with working(database, *work.tasks()):
             job_id = await enqueue(database, "wait")
-            await until(database, job_id, lambda job: job.status is Status.RUNNING)
+            await until(database, job_id, lambda job: job.status is JobStatus.RUNNING)
             async with database.transaction() as connection:
                 await repository.ask_to_end(connection, job_id)
             asked = time.monotonic()
             job = await ended(database, job_id)
-        assert (job.status, job.attempt, job.error) == (Status.CANCELLED, 1, None)
+        assert (job.status, job.attempt, job.error) == (JobStatus.CANCELLED, 1, None)
         assert time.monotonic() - asked < 3
 
     async def test_of_a_job_that_is_queued_again_keeps_it_from_beginning(self, database: Database, work: Work) -> None:
@@ -204,7 +204,7 @@ class TestCancelling:
             await repository.ask_to_end(connection, job_id)
             await repository.again(connection, job, wait_s=0.0)
         async with working(database, *work.tasks()):
-            assert (await ended(database, job_id)).status is Status.CANCELLED
+            assert (await ended(database, job_id)).status is JobStatus.CANCELLED
         assert work.seen == []
 
 
@@ -212,13 +212,13 @@ class TestTheEndOfAWorker:
     async def test_queues_again_what_it_can_not_finish(self, database: Database, work: Work) -> None:
         async with working(database, *work.tasks()):
             job_id = await enqueue(database, "wait")
-            await until(database, job_id, lambda job: job.status is Status.RUNNING)
+            await until(database, job_id, lambda job: job.status is JobStatus.RUNNING)
             stopped = time.monotonic()
         assert time.monotonic() - stopped < QUICK.stop_grace_s + 3
         job = await look(database, job_id)
-        assert (job.status, job.attempt, job.failures) == (Status.QUEUED, 1, 0)
+        assert (job.status, job.attempt, job.failures) == (JobStatus.QUEUED, 1, 0)
         async with working(database, *work.tasks()):
-            job = await until(database, job_id, lambda job: job.status is Status.RUNNING)
+            job = await until(database, job_id, lambda job: job.status is JobStatus.RUNNING)
             assert job.attempt == 2
 
     async def test_lets_jobs_finish_within_the_grace(self, database: Database) -> None:
@@ -227,8 +227,8 @@ class TestTheEndOfAWorker:
 
         async with working(database, Task("nap", nap), settings=QUICK.model_copy(update={"stop_grace_s": 5.0})):
             job_id = await enqueue(database, "nap")
-            await until(database, job_id, lambda job: job.status is Status.RUNNING)
-        assert (await look(database, job_id)).status is Status.SUCCEEDED
+            await until(database, job_id, lambda job: job.status is JobStatus.RUNNING)
+        assert (await look(database, job_id)).status is JobStatus.SUCCEEDED
 
 
 class TestRescue:
@@ -251,10 +251,10 @@ class TestRescue:
         job = await self.claimed(database, worker=999)
         await runner.rescue()
         found = await look(database, job.id)
-        assert (found.status, found.attempt, found.failures) == (Status.QUEUED, 1, 1)
+        assert (found.status, found.attempt, found.failures) == (JobStatus.QUEUED, 1, 1)
         async with working(database, *work.tasks()):
             done = await ended(database, job.id)
-        assert (done.status, done.attempt) == (Status.SUCCEEDED, 2)
+        assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 2)
         assert [attempt for _, attempt, _ in work.seen] == [2]
         assert await messages(database) == 0
 
@@ -273,7 +273,7 @@ class TestRescue:
             await connection.execute("update job set failures = 2")
         await runner.rescue()
         found = await look(database, job.id)
-        assert found.status is Status.FAILED
+        assert found.status is JobStatus.FAILED
         assert found.error is not None
         assert found.error["type"] == "/problems/worker-lost"
 
@@ -284,7 +284,7 @@ class TestRescue:
         async with database.transaction() as connection:
             await repository.ask_to_end(connection, job.id)
         await runner.rescue()
-        assert (await look(database, job.id)).status is Status.CANCELLED
+        assert (await look(database, job.id)).status is JobStatus.CANCELLED
 
     @pytest.mark.parametrize("gone", ["delete from {}", "update {} set status = 'doing'"], ids=["lost", "taken"])
     async def test_finds_queued_jobs_whose_message_was_lost(

@@ -9,6 +9,7 @@ from app.auth.principal import Principal
 from app.core.errors import InvalidRequest, Unavailable
 from app.core.http import responses
 from app.core.provide import provided
+from app.idempotency.route import OnceRoute
 from app.jobs.schemas import JobStarted
 from app.models.errors import ModelNotFound
 from app.models.schemas import ModelId
@@ -16,7 +17,7 @@ from app.tracking.erasing.errors import ModelNotArchived
 from app.tracking.erasing.schemas import PurgeRequest
 from app.tracking.erasing.service import Purges
 
-router = APIRouter(prefix="/models/{model_id}", tags=["tracking"])
+router = APIRouter(prefix="/models/{model_id}", tags=["tracking"], route_class=OnceRoute)
 
 
 @router.post(

@@ -5,9 +5,9 @@ from typing import Any
 from app.auth.principal import Principal
 from app.core.errors import InvalidRequest, Place
 from app.db.engine import Database
-from app.jobs import repository as jobs
 from app.jobs.job import NewJob
 from app.jobs.schemas import JobStarted
+from app.jobs.service import Jobs
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.tracking.digests import subject_digest
@@ -21,9 +21,10 @@ KIND = "purge"
 class Purges:
     """One per process."""
 
-    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue, jobs: Jobs) -> None:
         self._database = database
         self._catalogue = catalogue
+        self._jobs = jobs
 
     async def start(self, model_id: str, request: PurgeRequest, *, principal: Principal) -> JobStarted:
         """Raises `ModelNotFound`, `ModelNotArchived`."""
@@ -35,8 +36,7 @@ class Purges:
             if request.subjects is not None:
                 secret = await subject_secret(connection)
                 arguments["subjects"] = [subject_digest(secret, subject).hex() for subject in request.subjects]
-            new = NewJob(KIND, principal.subject, arguments, facts.model_id)
-            return JobStarted.of(await jobs.enqueue(connection, new))
+            return await self._jobs.begin(connection, NewJob(KIND, principal.subject, arguments, facts.model_id))
 
 
 def _check(facts: ModelFacts, request: PurgeRequest) -> None:

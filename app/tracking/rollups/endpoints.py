@@ -9,13 +9,14 @@ from app.auth.principal import Principal
 from app.core.errors import InvalidRequest, Unavailable
 from app.core.http import responses
 from app.core.provide import provided
+from app.idempotency.route import OnceRoute
 from app.jobs.schemas import JobStarted
 from app.models.errors import ModelNotFound
 from app.models.schemas import ModelId
 from app.tracking.rollups.schemas import RecountRequest
 from app.tracking.rollups.service import Recounts
 
-router = APIRouter(prefix="/models/{model_id}", tags=["tracking"])
+router = APIRouter(prefix="/models/{model_id}", tags=["tracking"], route_class=OnceRoute)
 
 
 @router.post(

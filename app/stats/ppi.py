@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from app.stats.betting import betting
 from app.stats.intervals import ASYMPTOTIC_FROM, Interval, asymptotic, clopper_pearson, wilson, z_of
 from app.stats.tested import interval, withheld
 
@@ -96,6 +97,35 @@ def ppi_anytime(y: ArrayLike, f: ArrayLike, probability: ArrayLike, *, level: fl
         n_eff=float((~np.isnan(y)).sum()),
         validity="anytime",
     )
+
+
+def ppi_betting(y: ArrayLike, f: ArrayLike, probability: ArrayLike, *, level: float = 0.95) -> Interval:
+    """As `ppi_anytime` for `y` and `f` in [0, 1], with no asymptotics: from the first row on, and wider.
+
+    The pseudo-outcomes lie in [1 − 1/π, 1/π] of the smallest probability, so the betting sequence holds for them.
+
+    >>> i = np.arange(2000)
+    >>> y = np.where(i % 4 == 0, (i // 4) % 5 != 0, np.nan)
+    >>> found = ppi_betting(y, np.full(2000, 0.7), np.full(2000, 0.25))
+    >>> found.low < 0.8 < found.high, found.validity
+    (True, 'anytime')
+    """
+    y, f, probability = (np.asarray(values, np.float64) for values in (y, f, probability))
+    if not ((probability > 0) & (probability <= 1)).all():
+        raise ValueError("probability: each in (0, 1]")
+    labelled = ~np.isnan(y)
+    if not ((f >= 0) & (f <= 1)).all() or not ((y[labelled] >= 0) & (y[labelled] <= 1)).all():
+        raise ValueError("y, f: values in [0, 1]")
+    method = "ppi pseudo-outcomes, betting"
+    if y.size == 0:
+        return withheld(np.nan, 0, method, "no rows", level=level)
+    reach = 1 / float(probability.min())
+    pseudo = f + np.where(labelled, (y - f) / probability, 0.0)
+    low, high = betting((pseudo - (1 - reach)) / (2 * reach - 1), level)
+    ends = np.clip(np.array([low[-1], high[-1]]) * (2 * reach - 1) + 1 - reach, 0.0, 1.0)
+    assumption = "rows are labelled with the probabilities given; each row's outcome has the same mean, given the past"
+    value, known = float(pseudo.mean()), float(labelled.sum())
+    return interval(value, ends[0], ends[1], method, y.size, assumption, level=level, n_eff=known, validity="anytime")
 
 
 def _estimate(y: Floats, f: Floats, unlabelled: Floats, weight: float | None) -> tuple[float, float, float]:

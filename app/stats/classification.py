@@ -29,6 +29,7 @@ from app.stats.evidence import (
 )
 from app.stats.fixedpoint import LOSS_BITS
 from app.stats.registry import BOTH, metric
+from app.stats.skewed import PositiveMean
 from app.stats.tally import Tally
 
 Floats = NDArray[np.float64]
@@ -119,6 +120,11 @@ def f1_macro(tally: Tally) -> Evidence:
     return _of_counts(tally, _f1_macro, LOGIT, (0.0, 1.0), "")
 
 
+@metric(tasks=BOTH, meaning="Mean of the classes' F1, each as often as the class happened.")
+def f1_weighted(tally: Tally) -> Evidence:
+    return _of_counts(tally, _f1_weighted, LOGIT, (0.0, 1.0), "")
+
+
 @metric(tasks=BOTH, meaning="Matthews correlation of actual and predicted class.")
 def mcc(tally: Tally) -> Evidence:
     return _of_counts(tally, _mcc, FISHER_Z, (-1.0, 1.0), ONE_CLASS)
@@ -144,10 +150,10 @@ def brier(tally: Tally) -> Evidence:
     return _loss(tally, BRIER, BRIER_2, 1.0 if tally.shape.task is Task.BINARY else 2.0)
 
 
-def _loss(tally: Tally, name: int, squares: int, top: float) -> Smooth:
+def _loss(tally: Tally, name: int, squares: int, top: float) -> PositiveMean:
     n = tally.scored
     mean, variance = moments(tally.sum(name), tally.sum(squares).times(LOSS_BITS), n)
-    return Smooth(
+    smooth = Smooth(
         value=np.ldexp(mean, -LOSS_BITS),
         variance=np.ldexp(variance, -2 * LOSS_BITS),
         rows=n,
@@ -157,6 +163,7 @@ def _loss(tally: Tally, name: int, squares: int, top: float) -> Smooth:
         student=True,
         note=notes(unlabelled(n, "no labelled rows with scores"), counted((n > 0) & (n < 1000), FEW_LOSSES)),
     )
+    return PositiveMean(smooth, top)
 
 
 def moments(total: DD, squares: DD, n: Ints) -> tuple[Floats, Floats]:
@@ -244,6 +251,14 @@ def _f1_macro(counts: Floats) -> _Delta:
     f = 2 * hit / both
     slope = -f / both / k
     return _Delta((f / k).sum(axis=1), slope, slope, np.where(t + s > 0, 2 / both / k, 0.0))
+
+
+def _f1_weighted(counts: Floats) -> _Delta:
+    """Σ t F, F = 2 hit / (t + s)."""
+    t, s, hit, _ = _shares(counts)
+    both = np.where(t + s > 0, t + s, 1.0)
+    f = 2 * hit / both
+    return _Delta((t * f).sum(axis=1), f * s / both, -f * t / both, 2 * t / both)
 
 
 def _specificity(counts: Floats) -> _Delta:

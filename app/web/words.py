@@ -8,10 +8,13 @@ from app.analytics.answers import MATURITIES, Board, Maturity, Overall, Panel, S
 from app.core.clock import SECOND, rfc3339
 from app.web import moments
 
-PERCENT = frozenset({"accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "f1_macro", "mape"})
+PERCENT = frozenset(
+    {"accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "f1_macro", "f1_weighted", "mape"}
+)
 TITLES = {
     "balanced_accuracy": "Balanced accuracy",
     "f1_macro": "F1 (macro)",
+    "f1_weighted": "F1 (weighted)",
     "mcc": "Matthews correlation",
     "kappa": "Cohen’s kappa",
     "roc_auc": "ROC AUC",
@@ -19,6 +22,7 @@ TITLES = {
     "log_loss": "Log loss",
     "brier": "Brier score",
     "ece": "Calibration error",
+    "ece_debiased": "Calibration error beyond chance",
     "mae": "Mean absolute error",
     "mse": "Mean squared error",
     "rmse": "Root mean squared error",

@@ -22,7 +22,20 @@ from tests.support.truth import Predicted, Truth, figures
 
 COUNTS = 1e-12  # what is computed from integer counts
 LOSSES = 1e-9  # what is computed from fixed-point sums
-EXACT = {*("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "f1_macro", "mcc", "kappa")}
+EXACT = {
+    *(
+        "accuracy",
+        "balanced_accuracy",
+        "precision",
+        "recall",
+        "specificity",
+        "f1",
+        "f1_macro",
+        "mcc",
+        "kappa",
+        "f1_weighted",
+    )
+}
 BOUNDED = {"roc_auc", "pr_auc"}
 LARGEST_BOUND = 0.02  # of a histogram metric on at least this many labels; a few rows in one bin can tie
 BOUNDED_FROM = 30

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from sklearn.isotonic import IsotonicRegression
 
-from app.stats.calibration import debiased_l2
+from app.stats.calibration import by_chance, isotonic, reliability
 from app.stats.metrics import METRICS, anytime, estimate, metrics_of, needs_histogram
 from app.stats.tally import Shape, Sparse, Tally, Task, core_only, count_labels
 from tests.stats.rows import binary, multiclass, regression, tally
@@ -26,6 +27,7 @@ OF_BINARY: dict[str, Callable[[Rows], float]] = {
     "specificity": lambda r: sk.recall_score(r["actual"], r["predicted"], pos_label=0, zero_division=0),
     "f1": lambda r: sk.f1_score(r["actual"], r["predicted"], zero_division=0),
     "f1_macro": lambda r: sk.f1_score(r["actual"], r["predicted"], average="macro", zero_division=0),
+    "f1_weighted": lambda r: sk.f1_score(r["actual"], r["predicted"], average="weighted", zero_division=0),
     "mcc": lambda r: sk.matthews_corrcoef(r["actual"], r["predicted"]),
     "kappa": lambda r: sk.cohen_kappa_score(r["actual"], r["predicted"]),
     "log_loss": lambda r: sk.log_loss(r["actual"], y_proba=r["score"], labels=[0, 1]),
@@ -42,6 +44,7 @@ OF_MULTICLASS: dict[str, Callable[[Rows], float]] = {
     "recall": lambda r: sk.recall_score(r["actual"], r["predicted"], average="macro", zero_division=0),
     "f1": OF_BINARY["f1_macro"],
     "f1_macro": OF_BINARY["f1_macro"],
+    "f1_weighted": OF_BINARY["f1_weighted"],
     "mcc": OF_BINARY["mcc"],
     "kappa": OF_BINARY["kappa"],
     "log_loss": lambda r: sk.log_loss(r["actual"], y_proba=r["scores"], labels=range(5)),
@@ -229,8 +232,16 @@ class TestEdges:
 class TestTheTable:
     def test_names_every_metric_of_the_api(self) -> None:
         assert metrics_of(Task.BINARY) == metrics_of(Task.MULTICLASS)
-        names = "accuracy balanced_accuracy precision recall specificity f1 f1_macro mcc kappa log_loss brier"
-        assert metrics_of(Task.BINARY) == (*names.split(), "roc_auc", "pr_auc", "ece")
+        names = "accuracy balanced_accuracy precision recall specificity f1 f1_macro f1_weighted mcc kappa"
+        assert metrics_of(Task.BINARY) == (
+            *names.split(),
+            "log_loss",
+            "brier",
+            "roc_auc",
+            "pr_auc",
+            "ece",
+            "ece_debiased",
+        )
         assert metrics_of(Task.REGRESSION) == ("mae", "rmse", "mse", "r2", "bias", "mape")
 
     def test_each_says_what_it_means(self) -> None:
@@ -258,7 +269,7 @@ class TestTheTable:
             always, once = anytime(tallied, name), estimate(tallied, name)
             assert always.validity == "anytime"
             assert always.assumption, name
-            if name == "ece":
+            if name in {"ece", "ece_debiased"}:
                 assert np.isnan(always.low)
             else:
                 assert always.low <= once.low[0] <= once.value[0] <= once.high[0] <= always.high, name
@@ -295,8 +306,83 @@ class TestCalibration:
         tallied = Tally.of(shape, 40, count_labels(shape, cell, 40, **rows))
         plain = estimate(tallied, "ece")
         assert plain.value.mean() > 0.05
-        assert debiased_l2(tallied).mean() < 0.02
+        debiased = estimate(tallied, "ece_debiased")
+        assert debiased.value.mean() < 0.02
         assert (plain.low == 0).mean() >= 0.9
+        assert (debiased.low == 0).mean() >= 0.9
+        assert "a calibrated model shows as much by chance" in plain.note
+        assert "no error beyond chance" in debiased.note
+
+    def test_the_band_of_chance_is_that_of_a_calibrated_model(self) -> None:
+        tallied = claims(runs=600, n=400, shift=0.0)
+        plain, (claimed, _, rows) = estimate(tallied, "ece").value, tallied.calibration(16)
+        assert (plain > by_chance(claimed, rows, 0.95)).mean() == pytest.approx(0.05, abs=3 * np.sqrt(0.0475 / 600))
+        diagram = reliability(tallied)
+        seen = diagram.rows > 0
+        outside = (diagram.frequency < diagram.chance_low) | (diagram.frequency > diagram.chance_high)
+        assert outside[seen].mean() <= 0.05
+        assert (diagram.low <= diagram.frequency)[seen].all()
+
+    @pytest.mark.parametrize(("shift", "why"), [(0.0, "calibrated"), (0.1, "every probability a tenth too high")])
+    def test_the_debiased_error_is_covered(self, shift: float, why: str) -> None:
+        truth = float(estimate(claims(runs=1, n=400_000, shift=shift), "ece_debiased").value[0])
+        assert truth == pytest.approx(shift, abs=0.005), why
+        found = estimate(claims(runs=400, n=600, shift=shift), "ece_debiased")
+        assert ((found.low <= truth) & (truth <= found.high)).mean() >= 0.93
+        assert abs(found.value.mean() - truth) < 0.02
+
+    def test_isotonic_is_scikit_learns(self) -> None:
+        random = np.random.default_rng(1)
+        rows = random.integers(0, 5, 1024)
+        hits = random.binomial(rows, np.linspace(0.1, 0.9, 1024))
+        used = rows > 0
+        fitted = IsotonicRegression().fit(np.flatnonzero(used), hits[used] / rows[used], sample_weight=rows[used])
+        np.testing.assert_allclose(isotonic(hits, rows)[used], fitted.predict(np.flatnonzero(used)), rtol=1e-12)
+        assert np.isnan(isotonic(np.zeros(4), np.zeros(4))).all()
+
+
+class TestSkewedLosses:
+    def test_the_method_follows_the_skew_and_says_so(self) -> None:
+        found = estimate(losses(runs=1, n=4000, rate=0.1), "log_loss")
+        assert (found.method, found.note) == (("t",), "")
+        assert estimate(losses(runs=1, n=1000, rate=0.03), "log_loss").method == ("t, joined by log t",)
+        rare = estimate(losses(runs=1, n=300, rate=0.01), "log_loss")
+        assert rare.method == ("empirical bernstein",)
+        assert "large losses are rare" in rare.note
+
+    @pytest.mark.parametrize("name", ["log_loss", "brier"])
+    @pytest.mark.parametrize(("n", "rate", "why"), [
+        (1000, 0.002, "two events: t covers .75 of log loss"),
+        (1000, 0.01, "t covers .90"),
+        (300, 0.03, "t covers .92"),
+        (1000, 0.1, "t is right"),
+    ])  # fmt: skip
+    def test_covers(self, name: str, n: int, rate: float, why: str) -> None:
+        truth = float(estimate(losses(runs=1, n=3_000_000, rate=rate), name).value[0])
+        found = estimate(losses(runs=400, n=n, rate=rate), name)
+        assert ((found.low <= truth) & (truth <= found.high)).mean() >= 0.93, why
+        assert ((found.low <= found.value) & (found.value <= found.high)).all()
+
+
+def losses(runs: int, n: int, rate: float) -> Tally:
+    random = np.random.default_rng(n)
+    score = np.clip(random.beta(rate * 4, (1 - rate) * 4, n * runs), 1e-4, 1 - 1e-4)
+    return scored(runs, score, random.random(score.size) < score)
+
+
+def claims(runs: int, n: int, shift: float) -> Tally:
+    """Probabilities that are `shift` too high."""
+    random = np.random.default_rng(7)
+    score = random.uniform(shift, 1.0, n * runs)
+    return scored(runs, score, random.random(score.size) < score - shift)
+
+
+def scored(runs: int, score: np.ndarray, actual: np.ndarray) -> Tally:
+    rows = {"actual": actual * 1.0, "score": score, "predicted": (score >= 0.5).astype(np.int16)}
+    cell = np.repeat(np.arange(runs), score.size // runs)
+    shape = Shape(Task.BINARY, 2)
+    counted = count_labels(shape, cell, runs, **rows, delay_us=np.zeros(score.size, np.int64))
+    return Tally.of(shape, runs, counted)
 
 
 def _confusion(actual: list[int], predicted: list[int]) -> Tally:

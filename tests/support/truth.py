@@ -118,6 +118,7 @@ def _decisions(predicted: list[Any], actual: list[Any], classes: tuple[str, ...]
         "recall": sk.recall_score(actual, predicted, zero_division=0, **average),
         "f1": sk.f1_score(actual, predicted, zero_division=0, **average),
         "f1_macro": sk.f1_score(actual, predicted, zero_division=0, average="macro"),
+        "f1_weighted": sk.f1_score(actual, predicted, zero_division=0, average="weighted"),
     }
     if len(set(actual)) > 1:
         with warnings.catch_warnings():  # scikit-learn warns of predicted classes that never came true; they count

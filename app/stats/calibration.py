@@ -95,8 +95,9 @@ class Reliability:
 
 
 def reliability(tally: Tally, bins: int = ECE_BINS, *, level: float = 0.95) -> Reliability:
-    """Over `bins` equal-width bins (a divisor of 64). In a bin the claims' mean stands for all: p (1 − p) is concave, so
-    the band is too wide, if anything.
+    """Over `bins` equal-width bins (a divisor of 64).
+
+    In a bin the claims' mean stands for all: p (1 − p) is concave, so the band is too wide, if anything.
 
     >>> from app.stats.tally import Shape, Sparse, Task
     >>> found = reliability(Tally.of(Shape(Task.BINARY, 2), 1, Sparse.empty()), 4)

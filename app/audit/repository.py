@@ -11,6 +11,7 @@ from app.db.engine import ReadSession, Session
 from app.db.tables.audit import AuditLinkTable, AuditTable
 
 LOCK = 0x0A55AD  # whoever writes a row holds it shared till its transaction ends: the migration 0005_identity
+CLOSING = LOCK + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,19 @@ async def page(session: ReadSession, filters: Filters, below: int, limit: int) -
     return (await session.scalars(query)).all()
 
 
-async def settle(session: Session) -> None:
-    """Waits until every row with a number is there for good, and keeps others from getting one until the end."""
+async def settled(session: Session) -> int | None:
+    """The number up to which every row is there for good; None where there is none.
+
+    Waits for those who are about to write one, and keeps others from it until the transaction ends, which must be soon.
+    """
     await session.execute(text("set local lock_timeout = '3s'"))  # whoever waits behind this waits no longer than that
     await session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    return await session.scalar(select(func.max(AuditTable.id)))
+
+
+async def close_alone(session: Session) -> None:
+    """Of several who close hours, one after another does."""
+    await session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": CLOSING})
 
 
 async def last_link(session: AsyncSession) -> AuditLinkTable | None:
@@ -64,16 +74,16 @@ async def links(session: ReadSession) -> AsyncIterator[AuditLinkTable]:
         yield await session.get_one(AuditLinkTable, hour)
 
 
-async def first_after(session: AsyncSession, number: int) -> datetime | None:
-    """When the first row after that number was written."""
-    query = select(AuditTable.at).where(AuditTable.id > number).order_by(AuditTable.id).limit(1)
+async def first_of(session: Session, above: int, to: int) -> datetime | None:
+    """When the first row of these numbers was written."""
+    query = select(AuditTable.at).where(AuditTable.id > above, AuditTable.id <= to).order_by(AuditTable.id).limit(1)
     return await session.scalar(query)
 
 
-async def last_before(session: Session, number: int, hour: datetime) -> int:
-    """The last row of those after `number` that was written before `hour`."""
-    query = select(func.max(AuditTable.id)).where(AuditTable.id > number, AuditTable.at < hour)
-    return await session.scalar(query) or number
+async def last_before(session: Session, hour: datetime, above: int, to: int) -> int:
+    """The number of the last row of these that was written before `hour`; `above` where there is none."""
+    query = select(func.max(AuditTable.id)).where(AuditTable.id > above, AuditTable.id <= to, AuditTable.at < hour)
+    return await session.scalar(query) or above
 
 
 async def rows(session: AsyncSession, above: int, to: int) -> Sequence[AuditTable]:

@@ -86,18 +86,23 @@ class AuditChain:
         return Report(seen, tuple(digest.hex() for digest in digests), still_open, unknown, tuple(found))
 
     async def _close_next(self) -> bool:
+        async with self._database.write() as session:  # of its own: while it lasts, nothing else can be changed
+            settled = await repository.settled(session)
+        if settled is None:
+            return False
         now = to_datetime(self._clock.now_us())
         async with self._database.write() as session:
-            await repository.settle(session)
+            await repository.close_alone(session)
             last = await repository.last_link(session)
-            last_id = BELOW_ALL if last is None else last.last_id
-            first = await repository.first_after(session, last_id)
+            above = BELOW_ALL if last is None else last.last_id
+            first = await repository.first_of(session, above, settled)
             if first is None:
                 return False
             hour = _end_of(first) if last is None else max(_end_of(first), last.hour + HOUR)
             if hour > now:
                 return False
-            rows = await repository.rows(session, last_id, await repository.last_before(session, last_id, hour))
+            to = await repository.last_before(session, hour, above, settled)
+            rows = await repository.rows(session, above, to)
             link = chain.link_of(chain.START if last is None else last.digest, hour, rows, self._keys, now)
             session.add(link)
         # The log is kept elsewhere: with a digest from there `assay audit verify --holds` sees a chain made anew.

@@ -3,8 +3,10 @@
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
 
 from app.auth.authenticate import KEY_FORM
+from app.auth.usage import KeyUsage
 from app.core.clock import SECOND, FrozenClock, rfc3339
 from app.db.engine import Database
 from tests.support.http import bearer
@@ -59,6 +61,40 @@ class TestKeys:
         assert (await client.get("/auth/me", headers=key)).status_code == 200
         clock.advance(seconds=1)
         assert (await client.get("/auth/me", headers=key)).status_code == 401
+
+    async def test_it_tells_when_it_was_last_used(
+        self, app: FastAPI, admin: httpx.AsyncClient, client: httpx.AsyncClient, clock: FrozenClock
+    ) -> None:
+        usage: KeyUsage = app.state.services[KeyUsage]
+        key = bearer((await admin.post("/api-keys", json=BODY)).json()["key"])
+
+        async def told() -> str | None:
+            await usage.drain()
+            last: str | None = (await admin.get("/api-keys")).json()["keys"][0]["last_used_at"]
+            return last
+
+        assert await told() is None
+        assert (await client.get("/auth/me", headers=key)).status_code == 200
+        first = rfc3339(clock.now_us())
+        assert await told() == first
+        clock.advance(seconds=60)
+        assert await told() == first
+        assert (await client.get("/auth/me", headers=key)).status_code == 200
+        assert await told() == rfc3339(clock.now_us())
+
+    async def test_uses_that_could_not_be_written_are_written_later(
+        self, app: FastAPI, admin: httpx.AsyncClient, client: httpx.AsyncClient, database: Database
+    ) -> None:
+        usage: KeyUsage = app.state.services[KeyUsage]
+        key = bearer((await admin.post("/api-keys", json=BODY)).json()["key"])
+        assert (await client.get("/auth/me", headers=key)).status_code == 200
+        async with database.connection() as connection:
+            await connection.execute("alter table api_key rename to elsewhere")
+            with pytest.raises(DBAPIError):
+                await usage.drain()
+            await connection.execute("alter table elsewhere rename to api_key")
+            await usage.drain()
+            assert await connection.fetchval("select last_used_at from api_key") is not None
 
     async def test_a_wrong_secret_of_a_known_key_is_refused(
         self, admin: httpx.AsyncClient, client: httpx.AsyncClient

@@ -133,14 +133,31 @@ class TestRefresh:
         assert (await refresh(client, first)).status_code == 401
         assert (await refresh(client, third)).status_code == 401
 
-    async def test_two_at_once_never_leave_two_living_families(self, client: httpx.AsyncClient) -> None:
+    @pytest.mark.parametrize("pairs", [20, pytest.param(2000, marks=pytest.mark.long)])
+    async def test_two_at_once_never_leave_two_living_families(self, client: httpx.AsyncClient, pairs: int) -> None:
         alive = []
-        for _ in range(20):
+        for _ in range(pairs):
             token = (await log_in(client)).json()["refresh_token"]
             pair = await asyncio.gather(refresh(client, token), refresh(client, token))
             given = {answer.json()["refresh_token"] for answer in pair if answer.status_code == 200}
             alive.append(len(given))
-        assert alive == [1] * 20
+        assert alive == [1] * pairs
+
+    @pytest.mark.parametrize("pairs", [20, pytest.param(2000, marks=pytest.mark.long)])
+    async def test_a_reused_token_ends_its_family_at_once(
+        self, app: FastAPI, client: httpx.AsyncClient, clock: FrozenClock, pairs: int
+    ) -> None:
+        """Of each pair one is used by its owner and again by a thief; what is left alive is counted."""
+        alive = 0
+        for _ in range(pairs):
+            stolen = (await log_in(client)).json()["refresh_token"]
+            given = (await refresh(client, stolen)).json()
+            clock.advance(seconds=11)
+            async with client_of(app, **{"User-Agent": "thief"}) as thief:
+                alive += (await refresh(thief, stolen)).status_code == 200
+            alive += (await refresh(client, given["refresh_token"])).status_code == 200
+            alive += (await client.get("/auth/me", headers=bearer(given["access_token"]))).status_code == 200
+        assert alive == 0
 
     @pytest.mark.parametrize(("days", "status"), [(6.9, 200), (7.1, 401)])
     async def test_an_idle_token_ends(

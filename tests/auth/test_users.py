@@ -1,11 +1,15 @@
 """Users, and the first of them."""
 
 import asyncio
+import contextlib
+import time
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.auth.errors import GuessablePassword
+from app.auth.passwords import demand_unguessable
 from app.auth.users import Users
 from app.core.settings import Settings
 from app.db.engine import Database
@@ -70,6 +74,10 @@ class TestManageUsers:
         [
             ({**NEW, "password": "hunter2"}, "/password"),
             ({**NEW, "password": "x" * 129}, "/password"),
+            ({**NEW, "password": "password1234"}, "/password"),  # known from every leak
+            ({**NEW, "password": "Grace@Example.com1"}, "/password"),  # the address itself
+            ({**NEW, "password": "qwertyuiop123"}, "/password"),
+            ({**NEW, "password": "aaaaaaaaaaaaaaaa"}, "/password"),
             ({**NEW, "role": "king"}, "/role"),
             ({**NEW, "email": "no address"}, "/email"),
             ({**NEW, "is_admin": True}, "/is_admin"),
@@ -82,7 +90,7 @@ class TestManageUsers:
         answer = await admin.post("/users", json=body)
         assert answer.status_code == 422
         assert pointer in {error["pointer"] for error in answer.json()["errors"]}
-        assert not any(given in answer.text for given in ("hunter2", "king", "no address"))
+        assert not any(given in answer.text for given in ("hunter2", "king", "no address", "password1234"))
 
     async def test_a_new_role_and_a_new_password_end_old_tokens(
         self, app: FastAPI, admin: httpx.AsyncClient, identities: Identities
@@ -92,6 +100,22 @@ class TestManageUsers:
             number = (await viewer.get("/auth/me")).json()["subject"].removeprefix("user:")
             assert (await admin.patch(f"/users/{number}", json={"role": "team_lead"})).status_code == 200
             assert (await viewer.get("/auth/me")).status_code == 401
+
+    async def test_a_guessable_password_is_no_new_password_either(
+        self, admin: httpx.AsyncClient, client: httpx.AsyncClient
+    ) -> None:
+        number = (await admin.post("/users", json=NEW)).json()["id"]
+        assert (await admin.patch(f"/users/{number}", json={"password": "letmeinletmein"})).status_code == 422
+        form = {"username": "grace@example.com", "password": PASSWORD}
+        assert (await client.post("/auth/token", data=form)).status_code == 200
+
+    def test_to_judge_a_password_takes_no_second_whatever_it_is(self) -> None:
+        """The estimate tries what a password could have been made from; some texts have very many origins."""
+        for password in ("4@8({[<36&9#!1/|0$5+7%2" * 6, "aA1!" * 32, "password" * 16, "0123456789" * 12 + "abcdefgh"):
+            begun = time.process_time()
+            with contextlib.suppress(GuessablePassword):
+                demand_unguessable(password[:128])
+            assert time.process_time() - begun < 1
 
     @pytest.mark.parametrize("change", [{"role": "viewer"}, {"disabled": True}])
     async def test_the_last_admin_stays(

@@ -11,6 +11,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cli.running import Running, alive, completed
+from tests.support.redis import redis_server
 
 LIVE = "/api/v1/system/health/live"
 
@@ -46,8 +47,20 @@ class TestServe:
             assert not (command.data / "postgres").exists()
             assert command.end() == 0
 
-    def test_several_workers_answer_without_a_stall(self, folder: Path, database_url: str) -> None:
-        with Running(folder, "serve", "--workers", "2", ASSAY_DATABASE__URL=database_url) as command:
+    def test_several_workers_answer_without_a_stall(self, folder: Path, database_url: str, tmp_path: Path) -> None:
+        limits = {"ASSAY_LIMITS__DEFAULT": "20/hour", "ASSAY_LIMITS__ENABLED": "true"}
+        with (
+            redis_server(tmp_path) as redis,
+            Running(
+                folder,
+                "serve",
+                "--workers",
+                "2",
+                ASSAY_DATABASE__URL=database_url,
+                ASSAY_REDIS_URL=redis.url,
+                **limits,
+            ) as command,
+        ):
             command.wait_until_ready()
             command.wait_for(lambda: f"Assay answers on {command.url}" in command.output())
             assert len(workers(command.process.pid)) == 2
@@ -59,6 +72,10 @@ class TestServe:
                     times.append(time.perf_counter() - started)
             # Without TCP_NODELAY on accepted sockets every answer takes 44 ms.
             assert sorted(times)[len(times) // 2] < 0.03
+
+            # Each with a connection of its own, so that both workers are asked; they count together.
+            tries = [httpx.post(f"{command.url}/api/v1/auth/refresh").status_code for _ in range(30)]
+            assert (tries[:20], tries[20:]) == ([401] * 20, [429] * 10)
 
             told = self.whichever_is_asked_tells_the_sum(command)
             self.a_killed_worker_is_replaced_and_its_total_stays(command, told)

@@ -20,6 +20,7 @@ from app.core.settings import Settings
 from app.main import create_app
 
 BACKLOG = 2048
+HANDED_OVER = 3  # the first file that a service manager hands over, sd_listen_fds(3)
 UNREAD_MS = 30_000  # a client that takes nothing of its answer for so long is gone
 WORKER_START_S = 60  # a worker that isn't ready by then has failed
 
@@ -29,7 +30,13 @@ class PortTaken(Exception):  # noqa: N818
 
 
 def bind(settings: Settings) -> socket.socket:
-    """The listening socket; port 0 takes any free one. Bound first, so that two servers never start half."""
+    """The listening socket; port 0 takes any free one. Bound first, so that two servers never start half.
+
+    A service manager may hold the socket and hand it over (systemd's LISTEN_FDS): then the next server starts on it
+    while the last one ends, and no connection is refused in between.
+    """
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
+        return socket.socket(fileno=HANDED_OVER)
     family = socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -139,6 +139,10 @@ class Edge:
             if answer.started:
                 raise
             await answer.problem(error, scope["path"])
+        except MemoryError:
+            if answer.started:
+                raise
+            await answer.problem(Unavailable("no memory is left just now", headers={"Retry-After": "1"}), scope["path"])
         except Exception:
             log.exception("unknown error", request_id=exchange.request_id, path=scope["path"])
             if answer.started:

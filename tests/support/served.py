@@ -13,6 +13,8 @@ from pathlib import Path
 
 import httpx
 
+from app.db.embedded import EmbeddedServer
+
 EMAIL, PASSWORD = "admin@example.com", "a-long-first-password"
 READY_TIMEOUT_S = 60.0
 
@@ -37,7 +39,7 @@ class ServedProduct:
         self.data = folder / "data"
         self.port = free_port()
         self.log = folder / "serve.log"
-        self._environment = os.environ | {
+        self.environment = os.environ | {
             "ASSAY_PORT": str(self.port),
             "ASSAY_DATA_DIR": str(self.data),
             "ASSAY_ADMIN_EMAIL": EMAIL,
@@ -53,13 +55,18 @@ class ServedProduct:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def database_url(self) -> str:
+        """Of its embedded database."""
+        return EmbeddedServer(self.data).url
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> None:
         with self.log.open("ab") as sink:
-            self._process = subprocess.Popen(self._command, env=self._environment, stdout=sink, stderr=sink)
+            self._process = subprocess.Popen(self._command, env=self.environment, stdout=sink, stderr=sink)
 
     def wait_until_ready(self) -> float:
         """Seconds until ready."""

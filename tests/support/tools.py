@@ -16,17 +16,18 @@ def need(program: str, *, package: str, where: str | None = None) -> Path:
     """The program's path. Without it: a failure when ASSAY_TEST_REQUIRE=all, else the test is left out and says so."""
     found = shutil.which(program, path=where)
     if not found:
-        _left_out(f"{program} is not here: apt-get install {package}")
+        leave_out(f"{program} is not here: apt-get install {package}")
     return Path(found)
 
 
 def need_root() -> None:
     """For roots and namespaces of the test's own; without it: as `need`."""
     if os.geteuid() != 0:
-        _left_out("only root may make roots and namespaces here: run the tests as root, in a container for instance")
+        leave_out("only root may make roots and namespaces here: run the tests as root, in a container for instance")
 
 
-def _left_out(reason: str) -> NoReturn:
+def leave_out(reason: str) -> NoReturn:
+    """A test that this machine can't run: a failure when ASSAY_TEST_REQUIRE=all, else it says why."""
     if os.environ.get("ASSAY_TEST_REQUIRE") == "all":
         pytest.fail(reason)
     pytest.skip(reason)  # a tool of the machine, not of the product; CI requires all of them

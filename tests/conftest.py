@@ -1,5 +1,6 @@
 """Real PostgreSQL for every test: one embedded server a session, one fresh database a test (cloned in about 20 ms)."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ __all__ = [
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
 ]
+os.environ.pop("COLUMNS", None)  # xdist tells its workers how wide the terminal is; tables of commands would fold at it
 # Nothing here must survive a crash; the fault tests start servers of their own, with everything on.
 FAST = {
     "fsync": "off",

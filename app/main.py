@@ -52,8 +52,9 @@ from app.system import docs, openapi
 from app.system import endpoints as system
 from app.system.health import Health
 from app.system.life import Draining, Life, Looping
-from app.system.probes import SchemaState, own_probes
+from app.system.probes import own_probes
 from app.system.repository import DatabaseWatch
+from app.system.schema import SchemaState
 from app.tracking.erasing.service import Purges
 from app.tracking.rollups.features import Features
 from app.tracking.rollups.fold import Folder

@@ -23,8 +23,8 @@ from app.jobs.task import Task
 from app.jobs.tasks import forgetting, sweeping
 from app.jobs.worker import Worker
 from app.models.catalogue import Catalogue
-from app.system.probes import SchemaState
 from app.system.repository import DatabaseWatch
+from app.system.schema import SchemaState
 from app.tracking import tasks as tracking
 
 log = structlog.get_logger()

@@ -30,7 +30,7 @@ def worker_beside(settings: Settings) -> Iterator[None]:
 
 class _Beside:
     def __init__(self, settings: Settings) -> None:
-        self._command = [sys.executable, "-m", "app.cli", "worker", "--beside"]
+        self._command = [sys.executable, "-m", "app.cli", "worker", "--beside", str(os.getpid())]
         self._environment = environment(settings)
         self._stop = threading.Event()
         self._turn = threading.Lock()

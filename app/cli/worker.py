@@ -1,7 +1,6 @@
 """`assay worker`."""
 
 import asyncio
-import os
 from typing import Annotated
 
 import typer
@@ -32,19 +31,18 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=64, help="jobs at once, instead of ASSAY_JOBS__CONCURRENCY")
     ] = None,
-    beside: Annotated[bool, typer.Option(hidden=True, help="end with the process that started it")] = False,
+    beside: Annotated[int | None, typer.Option(hidden=True, help="end with this process, which started it")] = None,
 ) -> None:
     settings = load()
     logs.configure(settings.log)
-    parent = os.getppid() if beside else None
 
     def ready() -> None:
-        if not beside:
+        if beside is None:
             note("the worker takes jobs")
 
     try:
         with in_order(), hosted(settings) as here:
             at_once = here.jobs.concurrency if concurrency is None else concurrency
-            asyncio.run(work(here, concurrency=at_once, parent=parent, ready=ready))
+            asyncio.run(work(here, concurrency=at_once, parent=beside, ready=ready))
     except (EmbeddedServerError, Unavailable) as problem:
         fail(str(problem))

@@ -11,8 +11,8 @@ from app.core.errors import Unavailable
 from app.core.health import HealthProbe, Status
 from app.db.engine import Database
 from app.system.health import Health
-from app.system.probes import SchemaState
 from app.system.repository import DatabaseWatch
+from app.system.schema import SchemaState
 
 log = structlog.get_logger()
 

@@ -8,7 +8,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from app.core.errors import Problem, Unavailable
 from app.core.settings import JobsSettings
@@ -27,6 +28,8 @@ WATCHED_EVERY_S = 1.0  # how soon a cancelled job is stopped
 PATIENCE_S = 1.0  # between two tries to write down how a job ended while the database is away
 CLIENT_ERRORS = range(400, 500)  # such a problem is the same however often it is tried
 
+Result = TypeVar("Result")
+
 
 @dataclass(slots=True)
 class UnderWay:
@@ -35,6 +38,15 @@ class UnderWay:
     attempt: int
     work: "asyncio.Future[Any]"
     stopped: bool = False
+
+
+async def patiently(work: Callable[[], Awaitable[Result]]) -> Result:
+    """`work()`, however long the database is away."""
+    while True:
+        try:
+            return await work()
+        except Unavailable:
+            await asyncio.sleep(PATIENCE_S)
 
 
 class Runner:
@@ -55,7 +67,7 @@ class Runner:
         self._taken.add(job_id)
         self._workers.add(worker)
         try:
-            job = await self._claim(job_id, attempt, worker)
+            job = await patiently(partial(self._claim, job_id, attempt, worker))
             if job is not None and job.cancel_requested:  # asked for while it waited for another attempt
                 await self._end(job, lambda connection: repository.cancelled(connection, job))
             elif job is not None:
@@ -64,12 +76,8 @@ class Runner:
             self._taken.discard(job_id)
 
     async def _claim(self, job_id: int, attempt: int, worker: int) -> Job | None:
-        while True:
-            try:
-                async with self._database.transaction() as connection:
-                    return await repository.claim(connection, job_id, attempt, worker)
-            except Unavailable:
-                await asyncio.sleep(PATIENCE_S)
+        async with self._database.transaction() as connection:
+            return await repository.claim(connection, job_id, attempt, worker)
 
     async def _do(self, job: Job) -> None:
         run = Run(self._database, job)
@@ -114,17 +122,14 @@ class Runner:
         return await repository.again(connection, job, wait_s=wait_s, error=problem, failures=1)
 
     async def _end(self, job: Job, write: Callable[[Any], Awaitable[bool]]) -> None:
-        """Writes the end, however long the database is away; where the job is another's by then there is none."""
-        while True:
-            try:
-                async with self._database.transaction() as connection:
-                    written = await write(connection)
-            except Unavailable:
-                await asyncio.sleep(PATIENCE_S)
-            else:
-                if not written:
-                    logger.warning("job %d: attempt %d was overtaken before its end", job.id, job.attempt)
-                return
+        """Writes the end; where the job is another's by then there is none."""
+
+        async def written() -> bool:
+            async with self._database.transaction() as connection:
+                return await write(connection)
+
+        if not await patiently(written):
+            logger.warning("job %d: attempt %d was overtaken before its end", job.id, job.attempt)
 
     async def watch(self) -> None:
         """Stops work that is no longer wanted: cancelled, or given to another attempt."""

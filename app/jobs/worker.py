@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import procrastinate
@@ -15,7 +16,7 @@ from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.job import NewJob
 from app.jobs.repository import MESSAGE, QUEUE
-from app.jobs.runner import Runner
+from app.jobs.runner import Runner, patiently
 from app.jobs.task import Task
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Worker:
         """Returns when `stop` is set and the jobs under way have ended or are queued again (`stop_grace_s`)."""
         beside = [asyncio.create_task(self._runner.watch()), asyncio.create_task(self._rescue())]
         try:
-            await self._catch_up()
+            await patiently(self._catch_up)
             ready()
             while not stop.is_set():
                 await self._serve(stop)
@@ -93,7 +94,7 @@ class Worker:
 
     def _schedule(self, queue: procrastinate.App, kind: str, cron: str) -> None:
         async def due(timestamp: int) -> None:
-            await self._enqueue(kind)
+            await patiently(partial(self._enqueue, kind))
 
         queue.periodic(cron=cron, periodic_id=kind)(queue.task(name=f"{DUE} {kind}", queue=QUEUE)(due))
 

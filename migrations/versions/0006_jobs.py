@@ -50,10 +50,10 @@ create table erased (
 );
 create table erasure (
     model_no int4 not null,
-    erased_at timestamptz not null,
+    hour int4 not null,
     body bytea not null
 );
-create index ix_erasure_model_no on erasure (model_no)
+create index ix_erasure_model_no_hour on erasure (model_no, hour)
 """
 
 DOWNGRADE = """

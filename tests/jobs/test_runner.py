@@ -140,7 +140,7 @@ class TestTheFence:
 
     async def effect(self, database: Database, write: Callable[[Any], Awaitable[None]]) -> None:
         async with database.transaction() as connection:
-            await connection.execute("insert into erasure values (1, now(), '')")
+            await connection.execute("insert into erasure values (1, 1, '')")
             await write(connection)
 
     async def test_refuses_its_result_and_undoes_what_goes_with_it(self, database: Database) -> None:

@@ -190,6 +190,13 @@ class TestErasingASubject:
         assert (await house.tally(moment)).sparse == then.sparse
         assert await house.differences() == []
 
+    async def test_of_rows_whose_block_retention_has_dropped_ends(self, binary: House) -> None:
+        await binary.traffic(names(10, 2))
+        async with binary.database.connection() as connection:
+            await connection.execute("delete from block; delete from label; delete from prediction")
+        assert (await binary.erase("ada"))["rows"] == 5
+        assert await rows_of(binary.database, "subject") == 5
+
     async def test_of_several_and_of_nobody(self, binary: House) -> None:
         await binary.traffic(names(20, 5))
         assert (await binary.erase("s1", "s2", "nobody"))["rows"] > 0

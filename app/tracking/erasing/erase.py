@@ -23,18 +23,20 @@ from app.tracking.arrival import split
 from app.tracking.block import Block
 from app.tracking.digests import key_digest
 from app.tracking.erasing import repository
+from app.tracking.erasing.settling import settled
 from app.tracking.ledger import Ledger, merge, negative, pack
 from app.tracking.repository import arrivals, raw
 from app.tracking.repository.predictions import subject_secret
 from app.tracking.repository.races import repeated
 from app.tracking.repository.raw import StoredBlock, StoredLabels
 from app.tracking.rollups.features import Features
+from app.tracking.rollups.grains import known_between
 from app.tracking.rollups.recount import count_blocks, count_labels
 from app.tracking.storing.keys import encode
 from app.tracking.storing.prepare import take_text
 
-ROWS_AT_ONCE = 2000  # of as many blocks at most: each is read and written whole
-SETTLES_EVERY_S = 0.2
+ROWS_AT_ONCE = 5000
+BLOCKS_AT_ONCE = 16  # each is read and written whole: some megabytes with many features
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +83,7 @@ class Eraser:
     async def _slice(self, run: Run, facts: ModelFacts, subjects: Sequence[bytes]) -> int:
         async with self._database.transaction() as connection:
             await run.hold(connection)
-            places = await repository.places(connection, facts.id, subjects, self._rows_at_once)
+            places = _of_few_blocks(await repository.places(connection, facts.id, subjects, self._rows_at_once))
             if places:
                 await self._erase(connection, facts, places)
         return len(places)
@@ -101,7 +103,8 @@ class Eraser:
             await repository.rewrite(connection, one.stored.block_id, body)
         secret = await subject_secret(connection)
         digests = [key_digest(secret, key) for key in keys]
-        await repository.forget(connection, facts.id, digests, key_places)
+        await repository.remember(connection, facts.id, digests, key_places)
+        await repository.forget(connection, facts.id, places)
         gone = [one.erased for one in slices]
         await self._features.take_back(connection, facts.id, gone)
         counted = await asyncio.to_thread(_counted, facts, gone, labels)
@@ -111,18 +114,12 @@ class Eraser:
         """From now on it counts no more; what is known of before stands."""
         arrival = await arrivals.arrive(connection, self._clock)
         back = _taken_back(counted, arrival.us)
-        await repository.note(connection, facts.id, arrival.us, pack(merge([counted, back])))
+        await repository.note(connection, facts.id, await asyncio.to_thread(_by_hour, merge([counted, back])))
         await arrivals.add_delta(connection, arrival, facts.id, kind=arrivals.ERASED, body=pack(back))
 
     async def _settle(self, run: Run, facts: ModelFacts) -> int:
         """Labels that came while their prediction was erased: once whoever had found it has ended, they go too."""
-        async with self._database.transaction() as connection:
-            xid = await repository.own_xid(connection)
-        ended = False
-        while not ended:
-            await asyncio.sleep(SETTLES_EVERY_S)
-            async with self._database.connection() as connection:
-                ended = await repository.ended_below(connection, xid)
+        await settled(self._database)
         async with self._database.transaction() as connection:
             await run.hold(connection)
             late = await repository.late_labels(connection, facts.id)
@@ -130,6 +127,18 @@ class Eraser:
                 labels = await raw.take_labels(connection, late)
                 await self._take_back(connection, facts, await asyncio.to_thread(_counted, facts, [], labels))
         return len(late)
+
+
+def _of_few_blocks(places: Sequence[int]) -> list[int]:
+    """The first places, as far as they lie in so many blocks."""
+    blocks_of = sorted({split(place)[0] for place in places})[:BLOCKS_AT_ONCE]
+    return [place for place in places if split(place)[0] <= blocks_of[-1]]
+
+
+def _by_hour(ledger: Ledger) -> dict[int, bytes]:
+    """Packed, by the hour in which it became known."""
+    hours = np.unique(ledger.cells["known"] // 60).tolist()
+    return {hour: pack(known_between(ledger, hour * 60, (hour + 1) * 60)) for hour in hours}
 
 
 def _keys(model_no: int, slices: Sequence[Slice]) -> tuple[list[bytes], list[int]]:

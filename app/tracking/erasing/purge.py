@@ -1,13 +1,17 @@
 """Purging a whole model: everything that was tracked of it goes, its entry in the registry stays.
 
 Slice by slice, so that nobody waits long for locks; killed at any point, it goes on where it stopped. The model is
-archived, so nothing new comes in, but for requests that were under way: it goes round until nothing is left.
+archived, so nothing new comes in once the requests under way have ended.
 """
+
+import asyncio
 
 from app.db.engine import Database
 from app.jobs.run import Run
+from app.models.catalogue import STALE_S
 from app.models.facts import ModelFacts
 from app.tracking.erasing import repository
+from app.tracking.erasing.settling import settled
 from app.tracking.repository import folding
 from app.tracking.repository.features import LOCK as FEATURES
 
@@ -22,6 +26,8 @@ class Purger:
 
     async def model(self, run: Run, facts: ModelFacts) -> dict[str, int]:
         """How many blocks and keys this attempt took away."""
+        await asyncio.sleep(STALE_S)  # until every process knows that the model is archived
+        await settled(self._database)
         async with self._database.connection() as connection:
             total = await repository.blocks(connection, facts.id)
         blocks = keys = 0

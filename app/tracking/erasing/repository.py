@@ -1,9 +1,8 @@
 """SQL of erasing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.core.clock import to_datetime
 from app.tracking.arrival import ROW_BITS
 from app.tracking.repository.folding import PATIENT_S
 
@@ -62,8 +61,8 @@ async def rewrite(connection: Any, block_id: int, body: bytes) -> None:
     await connection.execute("update block set body = $2 where block_id = $1", block_id, body)
 
 
-async def forget(connection: Any, model_no: int, digests: Sequence[bytes], places: Sequence[int]) -> None:
-    """Leaves the digests of erased keys, and drops what said whose the places were."""
+async def remember(connection: Any, model_no: int, digests: Sequence[bytes], places: Sequence[int]) -> None:
+    """The digests of erased keys, by which they are known again."""
     await connection.execute(
         "insert into erased (model_no, digest, place) select $1, * from unnest($2::bytea[], $3::int8[]) "
         "on conflict do nothing",
@@ -71,13 +70,20 @@ async def forget(connection: Any, model_no: int, digests: Sequence[bytes], place
         digests,
         places,
     )
+
+
+async def forget(connection: Any, model_no: int, places: Sequence[int]) -> None:
+    """Whose the places were."""
     await connection.execute("delete from subject where model_no = $1 and place = any($2::int8[])", model_no, places)
 
 
-async def note(connection: Any, model_no: int, at_us: int, body: bytes) -> None:
-    """What the raw rows no longer say but the rollups do."""
+async def note(connection: Any, model_no: int, bodies: Mapping[int, bytes]) -> None:
+    """What the raw rows no longer say but the statistics do, by the hour (since the epoch) in which it was known."""
     await connection.execute(
-        "insert into erasure (model_no, erased_at, body) values ($1, $2, $3)", model_no, to_datetime(at_us), body
+        "insert into erasure (model_no, hour, body) select $1, * from unnest($2::int4[], $3::bytea[])",
+        model_no,
+        list(bodies),
+        list(bodies.values()),
     )
 
 

@@ -52,14 +52,14 @@ class Moments:
         minute = (us + 1) // MINUTE  # of rows that were erased since, whole minutes are known
         if now - us < us - start:
             later = await self._counted(connection, facts, [*_slices(us + 1, now), (now + 1, last)])
-            erased = await self._erased(connection, facts, minute, (hour + 1) * 60)
+            erased = await self._erased(connection, facts, hour, minute, (hour + 1) * 60)
             return Moment(us, hour + 1, negative(merge([later, erased])))
         earlier = await self._counted(connection, facts, _slices(start, us))
-        return Moment(us, hour, merge([earlier, await self._erased(connection, facts, hour * 60, minute)]))
+        return Moment(us, hour, merge([earlier, await self._erased(connection, facts, hour, hour * 60, minute)]))
 
-    async def _erased(self, connection: object, facts: ModelFacts, minute: int, end: int) -> Ledger:
-        """What was known, or taken back, of erased rows in [minute, end)."""
-        return known_between(await erasures.ledger(connection, facts.id), minute, end)
+    async def _erased(self, connection: object, facts: ModelFacts, hour: int, minute: int, end: int) -> Ledger:
+        """What became known, or was taken back, of erased rows in [minute, end) of an hour."""
+        return known_between(await erasures.ledger(connection, facts.id, hour), minute, end)
 
     async def _counted(self, connection: object, facts: ModelFacts, slices: Iterable[tuple[int, int]]) -> Ledger:
         """What became known in some slices of time, of the raw rows that are there."""

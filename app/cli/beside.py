@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.cli.hosting import address
@@ -15,16 +15,16 @@ END_S = 5.0  # beyond the grace of the jobs under way
 
 
 @contextmanager
-def worker_beside(settings: Settings) -> Iterator[None]:
-    """A worker in a process of its own, started again should it die; it ends with the block."""
+def worker_beside(settings: Settings) -> Iterator[Callable[[], None]]:
+    """What starts a worker in a process of its own; should it die it is started again, and it ends with the block."""
     beside = _Beside(settings)
     watching = threading.Thread(target=beside.watch, daemon=True)
-    watching.start()
     try:
-        yield
+        yield watching.start
     finally:
         beside.end()
-        watching.join(settings.jobs.stop_grace_s + END_S)
+        if watching.ident is not None:
+            watching.join(settings.jobs.stop_grace_s + END_S)
         beside.kill()
 
 

@@ -49,10 +49,11 @@ def run(
             refuse_unsafe(here)
             first, generated = _with_admin(here)
             url = base_url(first, listening)
-            with worker_beside(first), _children() as children:
+            with worker_beside(first) as start_worker, _children() as children:
 
                 def ready() -> None:
                     _welcome(url, first, generated, demo=demo)
+                    start_worker()  # not before: it would take half the machine from the start
                     if demo:
                         children.append(_start_demo(first, url, speed))
 

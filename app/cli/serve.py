@@ -1,6 +1,5 @@
 """`assay serve`."""
 
-from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -54,7 +53,13 @@ def serve(
             refuse_unsafe(here)
             url = base_url(here, listening)
             beside = here.jobs.worker if worker is None else worker
-            with worker_beside(here) if beside else nullcontext():
-                serve_on(here, listening, workers=workers, ready=lambda: note(f"Assay answers on {url}"))
+            with worker_beside(here) as start_worker:
+
+                def ready() -> None:
+                    note(f"Assay answers on {url}")
+                    if beside:
+                        start_worker()
+
+                serve_on(here, listening, workers=workers, ready=ready)
     except (PortTaken, EmbeddedServerError, Unavailable, *UNSAFE) as problem:
         fail(str(problem))

@@ -15,7 +15,7 @@ from app.tracking.tasks import UPKEEP
 from tests.cli.running import EMAIL, PASSWORD, Running, alive
 from tests.support.jobs import ended, enqueue
 
-ADMIN = {"ASSAY_ADMIN_EMAIL": EMAIL, "ASSAY_ADMIN_PASSWORD": PASSWORD}
+ADMIN = {"ASSAY_ADMIN_EMAIL": EMAIL, "ASSAY_ADMIN_PASSWORD": PASSWORD, "ASSAY_LIMITS__ENABLED": "false"}
 
 
 def token_of(command: Running) -> str:

@@ -14,7 +14,7 @@ def test_import_contracts_hold() -> None:
 
 
 def test_an_api_process_does_not_load_what_only_some_need() -> None:
-    """Fitting in workers, bodies of Arrow, spans where a collector is named; `cli.serve` and `cli.run` only start a worker."""
+    """Fitting and the queue in workers, bodies of Arrow, spans where a collector is named."""
     some = {"sklearn", "pandas", "statsmodels", "pyarrow", "opentelemetry.sdk", "procrastinate", "psycopg"}
     code = f"import sys, app.main, app.cli.serve, app.cli.run; print(sorted({some} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

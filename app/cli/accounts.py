@@ -21,9 +21,11 @@ from app.core.exchange import acting
 from app.core.settings import Settings
 from app.db.embedded import EmbeddedServerError
 from app.db.engine import Database
+from app.db.paging import MAX_LIMIT, Page
 from app.main import services
 
 Result = TypeVar("Result")
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,18 @@ async def accounts(settings: Settings) -> AsyncIterator[Accounts]:
         yield Accounts(offered[Users], offered[ApiKeys], offered[AuditChain])
     finally:
         await database.close()
+
+
+async def everything(list_page: Callable[[str | None, int], Awaitable[Page[Row]]]) -> list[Row]:
+    """All pages of a list."""
+    found: list[Row] = []
+    cursor = None
+    while True:
+        page = await list_page(cursor, MAX_LIMIT)
+        found += page.rows
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
 
 
 async def anybody(settings: Settings) -> bool:

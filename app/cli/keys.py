@@ -9,11 +9,10 @@ from rich.table import Table
 from app.auth.errors import ApiKeyNotFound
 from app.auth.principal import Principal
 from app.auth.scopes import KEY_SCOPES, Role
-from app.cli.accounts import Accounts, on_accounts
+from app.cli.accounts import Accounts, everything, on_accounts
 from app.cli.console import fail, note, results, subcommands
 from app.cli.environment import load
 from app.core.errors import InvalidRequest
-from app.db.paging import MAX_LIMIT
 from app.db.tables.auth import ApiKey, User
 
 commands = subcommands("API keys for machines. Works on the database itself, so it needs its address and no log-in.")
@@ -53,16 +52,9 @@ def list_keys() -> None:
     """List the keys, revoked ones too."""
 
     async def work(here: Accounts) -> list[ApiKey]:
-        found: list[ApiKey] = []
-        cursor = None
-        while True:
-            page = await here.keys.list(cursor, MAX_LIMIT)
-            found += page.rows
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
+        return await everything(here.keys.list)
 
-    table = Table("id", "name", "scopes", "models", "made", "ends", "revoked", box=None)
+    table = Table("id", "name", "scopes", "models", "made", "ends", "last used", "revoked", box=None)
     for key in on_accounts(load(), work):
         models = "all" if key.models is None else " ".join(key.models)
         table.add_row(
@@ -72,6 +64,7 @@ def list_keys() -> None:
             models,
             _day(key.created_at),
             _day(key.expires_at),
+            _day(key.last_used_at),
             _day(key.revoked_at),
         )
     results.print(table)
@@ -93,15 +86,10 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="as `assay a
 
 async def _an_admin(here: Accounts) -> Principal:
     """On whose behalf the command acts: keys name who made them."""
-    cursor = None
-    while True:
-        page = await here.users.list(cursor, MAX_LIMIT)
-        for user in page.rows:
-            if user.role == Role.ADMIN and user.disabled_at is None:
-                return _as_principal(user)
-        cursor = page.next_cursor
-        if cursor is None:
-            fail("there is no admin yet: start the server once with ASSAY_ADMIN_EMAIL and ASSAY_ADMIN_PASSWORD")
+    admins = [each for each in await everything(here.users.list) if each.role == Role.ADMIN and not each.disabled_at]
+    if admins:
+        return _as_principal(admins[0])
+    return fail("there is no admin yet: start the server once with ASSAY_ADMIN_EMAIL and ASSAY_ADMIN_PASSWORD")
 
 
 def _as_principal(user: User) -> Principal:

@@ -9,10 +9,9 @@ from rich.table import Table
 from app.auth.errors import EmailTaken, GuessablePassword, LastAdmin, UserNotFound
 from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.scopes import Role
-from app.cli.accounts import Accounts, on_accounts
+from app.cli.accounts import Accounts, everything, on_accounts
 from app.cli.console import fail, note, results, subcommands
 from app.cli.environment import load
-from app.db.paging import MAX_LIMIT
 from app.db.tables.auth import User
 
 commands = subcommands("Users. Works on the database itself, so it needs its address and no log-in.")
@@ -58,14 +57,7 @@ def list_users() -> None:
     """List all users."""
 
     async def work(here: Accounts) -> list[User]:
-        found: list[User] = []
-        cursor = None
-        while True:
-            page = await here.users.list(cursor, MAX_LIMIT)
-            found += page.rows
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
+        return await everything(here.users.list)
 
     table = Table("number", "e-mail", "role", "made", "disabled", box=None)
     for user in on_accounts(load(), work):

@@ -138,7 +138,7 @@ async def me(principal: Caller) -> MeAnswer:
 
 @once.post("/users", summary="Make a user", status_code=201, responses=responses(EmailTaken, GuessablePassword))
 async def create_user(_: Manager, body: UserBody, users: UsersDep) -> UserAnswer:
-    """A person with a role; passwords have 12 to 128 characters."""
+    """A person with a role. Passwords have 12 to 128 characters and are not among those that are tried first."""
     return UserAnswer.of(await users.create(body.email, body.password.get_secret_value(), body.role))
 
 

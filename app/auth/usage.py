@@ -5,9 +5,14 @@ A key that is asked with a thousand times a second must not write a thousand tim
 
 import asyncio
 
+import structlog
+
 from app.auth import repository
 from app.core.clock import Clock, to_datetime
+from app.core.errors import Unavailable
 from app.db.engine import Database
+
+log = structlog.get_logger()
 
 EVERY_S = 30.0
 
@@ -28,10 +33,17 @@ class KeyUsage:
             try:
                 await asyncio.wait_for(stop.wait(), EVERY_S)
             except TimeoutError:
-                await self.drain()
+                await self.write()
 
     async def drain(self) -> None:
-        """What can't be written is kept for the next time."""
+        """At the end; without a database it ends all the same."""
+        try:
+            await self.write()
+        except Unavailable:
+            log.warning("when API keys were last used could not be written", keys=len(self._seen))
+
+    async def write(self) -> None:
+        """What can't be written is kept for the next time. Raises `Unavailable`."""
         seen, self._seen = self._seen, {}
         if not seen:
             return

@@ -60,7 +60,7 @@ class Users:
             if user is None:
                 raise UserNotFound(f"no user has the number {user_id}")
             was_admin = user.role == Role.ADMIN and user.disabled_at is None
-            before = seen(user)
+            before = _seen(user)
             await self._apply(session, user, role=role, disabled=disabled, password_hash=hashed)
             if was_admin and admins == 1 and (user.role != Role.ADMIN or user.disabled_at is not None):
                 raise LastAdmin("somebody must be able to manage users")
@@ -84,7 +84,7 @@ class Users:
             await repository.revoke_log_ins_of(session, user.id, now)
 
     async def _record_change(self, session: Session, user: User, before: audit.Document, *, password: bool) -> None:
-        after = seen(user)
+        after = _seen(user)
         await audit.record(
             session,
             to_datetime(self._clock.now_us()),
@@ -104,11 +104,11 @@ class Users:
         async with self._database.write() as session:
             user = await repository.add_user(session, email=normalised(email), password_hash=hashed, role=role, now=now)
             if user is not None:
-                await audit.record(session, now, "user.create", f"user:{user.id}", after=seen(user), role=role)
+                await audit.record(session, now, "user.create", f"user:{user.id}", after=_seen(user), role=role)
         return user
 
 
-def seen(user: User) -> dict[str, object]:
+def _seen(user: User) -> dict[str, object]:
     """What the audit tells one state of a user from another by; the version grows with every new password."""
     return {
         "email": user.email,

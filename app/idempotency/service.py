@@ -7,6 +7,8 @@ is not in the database and from the `Idempotency-Key`, of which only a hash is t
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -81,17 +83,16 @@ class Claims:
 
     async def keep(self, claim: Claim, answer: Answer) -> None:
         """What was done is done: where the answer can't be kept it is given all the same."""
-        try:
+        with _given_all_the_same(claim):
             async with self._database.write() as session:
                 sealed = self._sealed(claim, answer)
                 await repository.keep(session, claim.key, claim.request_id, answer.status, sealed)
-        except Unavailable:
-            log.warning("an answer could not be kept for its Idempotency-Key", request_id=claim.request_id)
 
     async def release(self, claim: Claim) -> None:
         """The request was refused and changed nothing: the same key may be tried again at once."""
-        async with self._database.write() as session:
-            await repository.release(session, claim.key, claim.request_id)
+        with _given_all_the_same(claim):
+            async with self._database.write() as session:
+                await repository.release(session, claim.key, claim.request_id)
 
     async def sweep(self) -> int:
         """Drops those whose time is over, and says how many; for whoever keeps house, every hour or so."""
@@ -124,6 +125,15 @@ class Claims:
 
     def _cipher(self, claim: Claim) -> AESGCM:
         return AESGCM(hmac.digest(self._secret, claim.text.encode(), "sha256"))
+
+
+@contextmanager
+def _given_all_the_same(claim: Claim) -> Iterator[None]:
+    """The answer, where the database has gone meanwhile: the claim stays until its time is over."""
+    try:
+        yield
+    except Unavailable:
+        log.warning("what became of an Idempotency-Key could not be kept", request_id=claim.request_id)
 
 
 def _under_way(left: timedelta = timedelta(seconds=1)) -> RequestUnderWay:

@@ -69,7 +69,7 @@ class TestKeys:
         key = bearer((await admin.post("/api-keys", json=BODY)).json()["key"])
 
         async def told() -> str | None:
-            await usage.drain()
+            await usage.write()
             last: str | None = (await admin.get("/api-keys")).json()["keys"][0]["last_used_at"]
             return last
 
@@ -91,9 +91,9 @@ class TestKeys:
         async with database.connection() as connection:
             await connection.execute("alter table api_key rename to elsewhere")
             with pytest.raises(DBAPIError):
-                await usage.drain()
+                await usage.write()
             await connection.execute("alter table elsewhere rename to api_key")
-            await usage.drain()
+            await usage.write()
             assert await connection.fetchval("select last_used_at from api_key") is not None
 
     async def test_a_wrong_secret_of_a_known_key_is_refused(

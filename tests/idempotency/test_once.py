@@ -9,9 +9,12 @@ from fastapi import FastAPI
 
 from app.auth.users import Users
 from app.core.clock import FrozenClock, to_datetime
+from app.core.errors import Unavailable
 from app.core.exchange import acting
+from app.core.settings import DatabaseSettings
 from app.db import audit
 from app.db.engine import Database
+from app.idempotency.repository import Key
 from app.idempotency.service import Answer, Claim, Claims
 from tests.house.test_openapi import OPERATIONS
 from tests.support.http import PASSWORD, Identities, bearer, client_of
@@ -208,6 +211,18 @@ class TestAProcessThatDied:
         await claims.keep(taken, Answer(201, (), b"right"))
         kept = await claims.claim("user:1", KEY, self.REQUEST, "third")
         assert kept == Answer(201, (), b"right")
+
+
+class TestADatabaseThatIsGone:
+    async def test_does_not_keep_an_answer_from_being_given(self, clock: FrozenClock) -> None:
+        nowhere = Database("postgresql://nobody@127.0.0.1:1/nothing", DatabaseSettings())
+        claims = Claims(nowhere, clock, b"s" * 32)
+        claim = Claim(Key("user:1", b"d" * 32), KEY, "r")
+        await claims.keep(claim, Answer(201, (), b"made"))
+        await claims.release(claim)
+        with pytest.raises(Unavailable):  # to claim it must be there: nothing is carried out unclaimed
+            await claims.claim("user:1", KEY, b"d" * 32, "r")
+        await nowhere.close()
 
 
 class TestSweep:

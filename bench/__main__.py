@@ -2,12 +2,13 @@
 
 import argparse
 
-from bench import health, ingest, labels, query, statistics
+from bench import health, ingest, labels, mixed, query, statistics
 
 BENCHMARKS = {
     "ingest": ingest.run,
     "labels": labels.run,
     "query": query.run,
+    "mixed": mixed.run,
     "health": health.run,
     "statistics": statistics.run,
 }

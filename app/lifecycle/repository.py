@@ -1,18 +1,31 @@
 """SQL of the status that no other slice answers."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import text
 
 from app.db.engine import ReadSession
 
 MOST_WAITING = 100_000  # counting stops here, so that a flood of labels without predictions costs a status 20 ms
 
-_WAITING = text(
-    "select count(*) from (select from label_waiting where key >= :low and key < :high limit :most) as found"
+# A key begins with its model's number.
+_PULSE = text(
+    "select id, revision, lifecycle_revision, "
+    "(select count(*) from (select from label_waiting where key >= int4send(m.id) and key < int4send(m.id + 1) "
+    "limit :most) as found) as waiting from model as m where model_id = :model_id"
 )
 
 
-async def waiting_labels(session: ReadSession, model_no: int) -> int:
-    """Labels whose prediction has not come; `MOST_WAITING` at most. A key begins with its model's number."""
-    low, high = (number.to_bytes(4, "big") for number in (model_no, model_no + 1))
-    found = await session.scalar(_WAITING, {"low": low, "high": high, "most": MOST_WAITING})
-    return int(found or 0)
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What changes of a model; `waiting`: labels whose prediction has not come, `MOST_WAITING` at most."""
+
+    number: int
+    facts_revision: int
+    lifecycle_revision: int
+    waiting: int
+
+
+async def pulse(session: ReadSession, model_id: str) -> Pulse | None:
+    row = (await session.execute(_PULSE, {"model_id": model_id, "most": MOST_WAITING})).one_or_none()
+    return None if row is None else Pulse(*row)

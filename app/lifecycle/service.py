@@ -3,17 +3,18 @@
 from app.auth.principal import Principal
 from app.core.clock import Clock, to_datetime
 from app.core.errors import InvalidRequest, Place
-from app.db.engine import Database
+from app.db.engine import Database, ReadSession
 from app.lifecycle import setup
 from app.lifecycle.answers import SetupAnswer, StatusAnswer
 from app.lifecycle.errors import PreconditionMissing, StaleRevision
 from app.lifecycle.etag import etag, matches
 from app.lifecycle.registered import Registered, registered
-from app.lifecycle.repository import waiting_labels
+from app.lifecycle.repository import Pulse, pulse
 from app.lifecycle.schemas import SetupRequest, UpdateRequest
 from app.lifecycle.standing import METRICS_NOW, labels_now, metrics_now
 from app.models.catalogue import Catalogue
 from app.models.change import Change
+from app.models.errors import ModelNotFound
 from app.stats.tally import Sparse, Tally
 from app.tracking.rollups.reading import Reading, Share
 
@@ -26,6 +27,7 @@ class LifecycleService:
         self._clock = clock
         self._catalogue = catalogue
         self._reading = reading
+        self._known: dict[str, Registered] = {}
 
     async def set_up(self, model_id: str, request: SetupRequest, *, principal: Principal) -> tuple[SetupAnswer, str]:
         """What stands now, and its entity tag; the same call again changes nothing."""
@@ -41,9 +43,11 @@ class LifecycleService:
     async def status(self, model_id: str) -> tuple[StatusAnswer, str]:
         """The model now, and the entity tag of its lifecycle; labels that arrive change the answer, not the tag."""
         async with self._database.read() as session:
-            model = await registered(session, model_id)
-            waiting = await waiting_labels(session, model.number)
-        answer = await self._answer(model, waiting)
+            now = await pulse(session, model_id)
+            if now is None:
+                raise ModelNotFound.of(model_id)
+            model = await self._registered(session, model_id, now)
+        answer = await self._answer(model, now)
         return answer, etag(answer.revision)
 
     async def update(
@@ -66,8 +70,15 @@ class LifecycleService:
         self._catalogue.forget(model_id)
         return await self.status(model_id)
 
-    async def _answer(self, model: Registered, waiting: int) -> StatusAnswer:
-        facts = await self._catalogue.facts(model.model_id, fresh=True)
+    async def _registered(self, session: ReadSession, model_id: str, now: Pulse) -> Registered:
+        """Everything in it counts the lifecycle revision up when it changes, so it is read once for each."""
+        known = self._known.get(model_id)
+        if known is None or (known.number, known.revision) != (now.number, now.lifecycle_revision):
+            known = self._known[model_id] = await registered(session, model_id)
+        return known
+
+    async def _answer(self, model: Registered, now: Pulse) -> StatusAnswer:
+        facts = await self._catalogue.facts(model.model_id, at_least=now.facts_revision)
         version_no = facts.versions[model.version]
         shares = await self._reading.totals([facts], by_version=True)
         delays = await self._reading.delays(facts, version_no=version_no)
@@ -77,5 +88,5 @@ class LifecycleService:
             **model.members(),
             accuracy=metrics[METRICS_NOW[facts.task][0]],
             metrics=metrics,
-            labels=labels_now(share, delays, waiting=waiting),
+            labels=labels_now(share, delays, waiting=now.waiting),
         )

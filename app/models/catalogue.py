@@ -42,12 +42,14 @@ class Catalogue:
         self._kept: dict[str, _Kept] = {}
         self._loads: dict[str, asyncio.Task[ModelFacts]] = {}
 
-    async def facts(self, model_id: str, *, fresh: bool = False) -> ModelFacts:
-        """Raises `ModelNotFound`. `fresh`: as it stands in the database now, at the price of a query."""
-        if fresh:
-            self.forget(model_id)
+    async def facts(self, model_id: str, *, at_least: int | None = None) -> ModelFacts:
+        """Raises `ModelNotFound`. `at_least`: the revision that the caller has seen; older ones won't do."""
         kept = self._kept.get(model_id)
-        if kept is not None and asyncio.get_running_loop().time() - kept.loaded_at < STALE_S:
+        if at_least is not None:
+            if kept is not None and kept.facts.revision >= at_least:
+                return kept.facts
+            self.forget(model_id)  # and a load under way, which may have read what was before
+        elif kept is not None and asyncio.get_running_loop().time() - kept.loaded_at < STALE_S:
             return kept.facts
         load = self._loads.get(model_id)
         if load is None:  # all who ask meanwhile wait for the same query
@@ -82,7 +84,7 @@ class Catalogue:
                 _check_room(model, fresh)
                 model.classes = [*model.classes, *fresh]
                 await repository.announce(model)
-        return await self.facts(model.model_id, fresh=True)
+        return await self.facts(model.model_id, at_least=model.revision)
 
     def forget(self, model_id: str) -> None:
         """Drops what is kept of a model; a load under way no longer counts."""

@@ -5,13 +5,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from sklearn.metrics import accuracy_score, mean_absolute_error, root_mean_squared_error
 from statsmodels.stats.proportion import proportion_confint
 
 from app.core.clock import DAY, HOUR, MINUTE, FrozenClock
 from app.db.engine import Database
+from app.lifecycle.service import LifecycleService
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
+from app.tracking.rollups.reading import Reading
 from tests.support.tracked import track
 
 STATUS = "/models/m/lifecycle/status"
@@ -193,3 +196,18 @@ class TestAnArchivedModel:
         told = await status(admin)
         assert (told["state"], told["allowed_transitions"]) == ("archived", [])
         assert told["versions"][0]["state"] == "tracking"
+
+
+class TestSeveralProcesses:
+    async def test_each_sees_at_once_what_another_changed(
+        self, admin: httpx.AsyncClient, app: FastAPI, database: Database, clock: FrozenClock
+    ) -> None:
+        """What the registry holds is read once for each revision, whoever made it."""
+        await set_up(admin)
+        other = LifecycleService(database, clock, Catalogue(database), app.state.services[Reading])
+        assert (await other.status("m"))[0].aliases == {}
+        assert (await admin.post("/models/m/versions", json={"version": "2"})).status_code == 201
+        assert (await admin.put("/models/m/aliases/candidate", json={"version": "2"})).status_code == 200
+        told, tag = await other.status("m")
+        assert ([each.version for each in told.versions], told.aliases) == (["1", "2"], {"candidate": "2"})
+        assert tag == (await admin.get(STATUS)).headers["etag"]

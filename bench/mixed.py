@@ -1,0 +1,78 @@
+"""LOAD: a hundred users at once who send predictions and labels, look at trends and ask for a model's state."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from bench.load import Outcome, drive, request
+from bench.report import Line, show
+from bench.rows import Numbering, Rows
+from bench.stage import Stage, database, served
+
+USERS = 100
+MODELS = 10
+STORED = 10_000  # predictions of each model before the load begins, labelled
+BATCH = 10  # rows of one request: a user's page of scores, not a batch job
+ROUNDS = 30  # requests of one user
+PAUSE_S = 0.1  # a quick user's: ten requests a second are what the ordinary limit lets one do
+GOOD = {200, 201}
+MIX = ("predictions", "labels", "trends", "predictions", "status")  # what a user does, over and over
+
+
+def run(*, full: bool) -> None:
+    rounds = ROUNDS * (10 if full else 1)
+    numbering = Numbering()
+    with database() as server, served(server.url) as stage:
+        key = stage.key("predictions:write", "labels:write")
+        _prepare(stage, key, numbering)
+        steady = _load(stage, key, numbering, rounds, PAUSE_S)
+        pressed = _load(stage, key, numbering, rounds, 0)
+    show(
+        f"LOAD, {USERS} users, {MODELS} models, {BATCH} rows a batch",
+        [*_lines(f"a pause of {PAUSE_S * 1000:g} ms", steady), *_lines("no pause", pressed)],
+        "the client is one more process on the same cores, so its own work is in these times; limits are counted, but "
+        "none is met",
+    )
+
+
+def _prepare(stage: Stage, key: str, numbering: Numbering) -> None:
+    for number in range(MODELS):
+        stage.model(f"m{number}")
+        rows = Rows(numbering.take(STORED), STORED, hours=24 * 7, seed=number)
+        for path, body in (("predictions", rows.columns()), ("labels", rows.labels())):
+            sent = request("POST", f"/api/v1/models/m{number}/{path}", key, body)
+            drive(stage.port, [sent], clients=1, expect=201)
+
+
+def _load(stage: Stage, key: str, numbering: Numbering, rounds: int, pause_s: float) -> Outcome:
+    """Every user's requests, in turns; labels are those of the user's predictions before."""
+    since = (datetime.now(UTC) - timedelta(days=7)).strftime("%Y-%m-%dT%H:00:00Z")
+    sent = []
+    for turn in range(rounds):
+        for user in range(USERS):
+            model, what = f"m{user % MODELS}", MIX[(turn + user) % len(MIX)]
+            if what in {"predictions", "labels"}:
+                rows = Rows(numbering.take(BATCH), BATCH)
+                body = rows.rows() if what == "predictions" else rows.labels()
+                sent.append(request("POST", f"/api/v1/models/{model}/{what}", key, body))
+            elif what == "trends":
+                path = f"/api/v1/analytics/trends/{model}?metric=accuracy&interval=hour&from={since}"
+                sent.append(request("GET", path, stage.token))
+            else:
+                sent.append(request("GET", f"/api/v1/models/{model}/lifecycle/status", stage.token))
+    return drive(stage.port, sent, clients=USERS, expect={*GOOD, 503}, pause_s=pause_s)
+
+
+def _lines(how: str, outcome: Outcome) -> list[Line]:
+    tail = outcome.percentile(95)
+    rate = f"{outcome.per_second:,.0f} req/s"
+    errors = sum(number for status, number in outcome.statuses.items() if status not in GOOD)
+    lines = [
+        Line(f"{how}: p95 of all", f"{tail:.0f} ms", rate, tail, 100, at_most=True),
+        Line(f"{how}: errors", f"{errors:,}", f"{len(outcome.latencies_ms):,}", errors, 0, at_most=True),
+    ]
+    for what in dict.fromkeys(MIX):
+        latencies = [each for where, all_ in outcome.by_address.items() if f"/{what}" in where for each in all_]
+        figures = " / ".join(f"{np.percentile(latencies, share):.0f}" for share in (50, 95, 99))
+        lines.append(Line(f"  {what}: p50 / p95 / p99", f"{figures} ms", f"{len(latencies):,}", None))
+    return lines

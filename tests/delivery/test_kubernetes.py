@@ -8,8 +8,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from app.cli import COMMANDS
 from app.core.settings import Settings, mistyped
-from tests.delivery.test_compose import GIVEN, KNOWN
+from tests.delivery.test_compose import GIVEN
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
 OBJECTS: list[dict[str, Any]] = [
@@ -82,7 +83,7 @@ class TestPod:
             assert "memory" in each["resources"]["limits"]
 
     def test_runs_a_command_of_ours(self, name: str) -> None:
-        assert PODS[name]["spec"]["containers"][0]["args"][0] in KNOWN
+        assert PODS[name]["spec"]["containers"][0]["args"][0] in COMMANDS
 
     def test_is_given_time_to_end(self, name: str) -> None:
         spec = PODS[name]["spec"]

@@ -1,5 +1,6 @@
 """docker-compose.yml: by the schema of compose files, with settings that exist, and no secret of its own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import yaml
 
 from app.cli import COMMANDS
 from app.core.settings import Settings, mistyped
+from app.db.embedded import binaries
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
 TEXT = FILE.read_text()
@@ -91,3 +93,25 @@ def test_nothing_listens_beyond_this_machine() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert len(ports) == 2
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_database_it_makes_is_one_that_production_takes(folder: Path) -> None:
+    """Nobody comes in over TCP without a password, and a bad disk is noticed."""
+    folder.chmod(0o777)
+    initdb = [binaries() / "initdb", "-D", folder / "made", "-U", "assay", "--no-sync"]
+    arguments = SERVICES["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split()
+    nobody = {"user": "nobody"} if os.geteuid() == 0 else {}
+    made = subprocess.run(
+        [*initdb, *arguments, f"--pwfile={password(folder)}"], capture_output=True, text=True, check=False, **nobody
+    )
+    assert made.returncode == 0, made.stderr
+    rules = (folder / "made/pg_hba.conf").read_text()
+    assert not re.search(r"^host\b.*\btrust$", rules, re.M)
+    assert "Data page checksums are enabled" in made.stdout
+
+
+def password(folder: Path) -> Path:
+    file = folder / "password"
+    file.write_text(GIVEN["POSTGRES_PASSWORD"])
+    file.chmod(0o644)
+    return file

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -16,6 +17,7 @@ from app.core.exchange import exchange_of
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = "#/components/schemas/Problem"
 _MAX_POINTER = 256
+_IN_A_PATH = "/:@!$&'()*+,;=~"  # RFC 3986, 3.3
 
 
 class MalformedRequest(Problem):
@@ -89,13 +91,16 @@ _DETAILS: dict[type[Problem], str] = {
 
 
 def document(problem: Problem, *, instance: str, request_id: str) -> bytes:
-    """The problem as JSON text. Texts that UTF-8 can't hold (lone surrogates) are escaped."""
+    """The problem as JSON text; `instance` is a path as the application sees it, decoded.
+
+    Texts that UTF-8 can't hold (lone surrogates) are escaped.
+    """
     members: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
-        "instance": instance,
+        "instance": quote(instance, safe=_IN_A_PATH, errors="replace"),
         "request_id": request_id,
     }
     if problem.places:

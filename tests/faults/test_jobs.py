@@ -88,19 +88,18 @@ LONG = Plan(60, 200, instead=True)
 PRODUCTION = Plan(8, 30, instead=True, heartbeat_s=10.0, stalled_s=30.0, retried_within_s=60.0)
 
 
+@pytest.mark.fault("F4", "F6", "G7")
 class TestKilledWorkers:
     @pytest.mark.parametrize(
         "plan",
         [
-            SMOKE,
+            pytest.param(SMOKE, marks=pytest.mark.smoke),
             pytest.param(LONG, marks=pytest.mark.long),
             pytest.param(PRODUCTION, marks=pytest.mark.long),
         ],
         ids=["smoke", "long", "production"],
     )
-    async def test_lose_no_job_and_do_none_twice(self, database_url: str, plan: Plan) -> None:
-        seed = random.randrange(2**32)
-        draw = random.Random(seed)
+    async def test_lose_no_job_and_do_none_twice(self, database_url: str, draw: random.Random, plan: Plan) -> None:
         database = Database(database_url, DatabaseSettings())
         await database.open()
         async with database.connection() as connection:
@@ -116,11 +115,12 @@ class TestKilledWorkers:
                     await there(database, plan.workers)
             await all_ended(database)
             codes = await asyncio.to_thread(started.stop)
-        await report(database, jobs, plan, f"seed {seed}: {plan.kills} kills of workers", started.killed)
+        await report(database, jobs, plan, f"{plan.kills} kills of workers", started.killed)
         await database.close()
         assert set(codes) == {0}
 
 
+@pytest.mark.fault("F7")
 class TestAKilledDatabase:
     async def test_ends_jobs_once_and_no_worker(self, folder: Path) -> None:
         """Queue and database go together while jobs run."""

@@ -25,7 +25,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends, and what is there to be named in a path."""
+    """Who sends, and what is there to be named in a path (else `none`)."""
 
     host: bytes
     token: bytes

@@ -37,7 +37,7 @@ class Operation:
     def target(self, filled: Mapping[str, str]) -> str:
         found = self.path.replace("{prediction_id:path}", "{prediction_id}")
         for name in self.places:
-            found = found.replace("{" + name + "}", filled[name])
+            found = found.replace("{" + name + "}", filled.get(name, "none"))
         return found
 
 

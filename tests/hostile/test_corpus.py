@@ -115,8 +115,9 @@ class TestCorpus:
         self, product: ServedProduct, caller: Caller, draw: Random, counts: Counts, size: int | None
     ) -> None:
         operations = [each for each in all_operations() if not each.path.endswith("/logout")]
+        cases = chosen(operations, caller, draw, size)
         with Sender(product.port, caller) as sender:
-            for case in chosen(operations, caller, draw, size):
+            for case in cases:
                 sender.send(case)
         counts.note("operations", len(operations))
         sender.seen.count(counts)
@@ -130,8 +131,9 @@ class TestCorpus:
         form = {"username": EMAIL, "password": PASSWORD}
         token = httpx.post(f"{product.url}/api/v1/auth/token", data=form).json()["access_token"]
         (log_out,) = [each for each in all_operations() if each.path.endswith("/logout")]
+        cases = chosen([log_out], replace(caller, token=token.encode()), draw, size)
         with Sender(product.port, caller) as sender:
-            for case in chosen([log_out], replace(caller, token=token.encode()), draw, size):
+            for case in cases:
                 sender.send(case)
         sender.seen.count(counts)
         counts.judge()

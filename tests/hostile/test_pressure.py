@@ -21,7 +21,7 @@ CHUNK = b"%x\r\n" % MIB + b" " * MIB + b"\r\n"
 JSON = (b"content-type", b"application/json")
 ME = "/api/v1/auth/me"
 DRIP_S = 0.1
-ENDS_S = 20.0  # the served product waits 1 s for a head and 1.5 s for a body; the rest is for a busy machine
+ENDS_S = 20.0  # the served product waits 2 s for a head and 2.5 s for a body; the rest is for a busy machine
 UNREAD_ENDS_S = 60.0  # the socket gives up an answer that nobody reads after 30 s
 
 

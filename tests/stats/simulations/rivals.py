@@ -17,7 +17,7 @@ from app.stats.planning import Budget, merge, plan_rate, rate_of
 from app.stats.sequential import Bucket, begin, update
 from tests.stats.simulations import sources
 from tests.stats.simulations.monitors import autoregressive
-from tests.stats.simulations.registry import Check, Result, register
+from tests.stats.simulations.registry import Check, Result, most, register
 from tests.stats.simulations.streams import LOOKS, REFERENCE, ROWS, accuracies, errors, three_sigma
 
 Floats = NDArray[np.float64]
@@ -152,40 +152,66 @@ def shown(first: Ints, stream: Stream) -> str:
     return f"{seen.mean():,.0f}{missed}"
 
 
-def v26(runs: int, rng: Generator) -> Result:
-    """The figure counts monitors of the peers whose rate is not the one first measured; ours must keep its promise."""
+@dataclass(frozen=True, slots=True)
+class Side:
+    """`first`: by stream, then monitor. `differ`: streams on which a package and its line of numpy disagree."""
+
+    streams: list[Stream]
+    first: list[Firsts]
+    differ: int
+    versions: dict[str, str]
+
+    def table(self) -> tuple[tuple[str, ...], ...]:
+        rows: dict[str, list[str]] = {}
+        for stream, firsts in zip(self.streams, self.first, strict=True):
+            for name, first in firsts.items():
+                rows.setdefault(name, [f"{len(first):,}"]).append(shown(first, stream))
+        heading = ("monitor", "streams", *(stream.name for stream in self.streams))
+        ordered = sorted(rows.items(), key=lambda row: row[0] != OURS)
+        return heading, *((name, *cells) for name, cells in ordered)
+
+    def off(self) -> list[str]:
+        """Monitors whose rate is not the one first measured, where it was."""
+        measured = {(name, stream): rest for name, found in MEASURED.items() for stream, *rest in found}
+        return [
+            f"{name}, {stream.name}"
+            for stream, firsts in zip(self.streams, self.first, strict=True)
+            for name, first in firsts.items()
+            if (name, stream.name) in measured
+            and apart(float((first >= 0).mean()), len(first), *measured[name, stream.name])
+        ]
+
+    def ours(self) -> float:
+        """Our worst rate of any false page."""
+        stable = [firsts[OURS] for stream, firsts in zip(self.streams, self.first, strict=True) if not stream.start]
+        return max(float((first >= 0).mean()) for first in stable)
+
+
+def side_by_side(runs: int, rng: Generator) -> Side:
     streams = stable(rng, runs) + changing(runs)
     counts = [errors(rng, stream.accuracy) for stream in streams]
     found = [by_rule(stream, x) for stream, x in zip(streams, counts, strict=True)]
-    packages = runs >= PACKAGES and sources.PYTHON.exists()
-    theirs, versions = by_packages(streams, counts, rng) if packages else ([{} for _ in streams], {})
+    if runs < PACKAGES or not sources.there():
+        return Side(streams, found, 0, {})
+    theirs, versions = by_packages(streams, counts, rng)
+    both = list(zip(theirs, found, strict=True))
     differ = sum(
-        int((one[name] != other[name][: len(one[name])]).sum())
-        for one, other in zip(theirs, found, strict=True)
-        for name in one.keys() & COPIES
+        int((package[name] != rule[name][: len(package[name])]).sum()) for package, rule in both for name in COPIES
     )
-    rows: dict[str, list[str]] = {}
-    off, worst = [], 0.0
-    for stream, firsts in zip(streams, (one | other for one, other in zip(theirs, found, strict=True)), strict=True):
-        for name, first in firsts.items():
-            rows.setdefault(name, [f"{len(first):,}"]).append(shown(first, stream))
-            wanted = {of: (rate, many) for of, rate, many in MEASURED.get(name, ())}
-            if stream.name in wanted and apart(float((first >= 0).mean()), len(first), *wanted[stream.name]):
-                off.append(f"{name}, {stream.name}")
-        if not stream.start:
-            worst = max(worst, float((firsts[OURS] >= 0).mean()))
-    heading = ("monitor", "streams", *(stream.name for stream in streams))
-    limit = 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
-    named = ", ".join(f"{name} {number}" for name, number in versions.items())
-    said = (
-        f"packages: {named}; {differ} streams on which a package and its line of numpy disagree"
-        if packages
-        else ("the rules alone: the peers' environment is not there (./dev validate --peers)")
-    )
+    return Side(streams, [package | rule for package, rule in both], differ, versions)
+
+
+def v26(runs: int, rng: Generator) -> Result:
+    """The figure counts monitors of the peers whose rate is not the one first measured; ours must keep its promise."""
+    side = side_by_side(runs, rng)
+    off, worst, limit = side.off(), side.ours(), most(0.05, runs)
+    packages = ", ".join(f"{name} {number}" for name, number in side.versions.items())
+    said = "the rules alone: the peers' environment is not there (./dev validate --peers)"
+    if packages:
+        said = f"packages: {packages}; {side.differ} streams on which a package and its line of numpy disagree"
     detail = f"{said}; ours false in at most {worst:.4f} (≤ {limit:.4f})" + (f"; off: {'; '.join(off)}" if off else "")
-    held = not off and not differ and worst <= limit
-    ordered = sorted(rows.items(), key=lambda row: row[0] != OURS)
-    return Result(float(len(off)), "= 0", held, detail, (heading, *((name, *cells) for name, cells in ordered)))
+    held = not off and not side.differ and worst <= limit
+    return Result(float(len(off)), "= 0", held, detail, side.table())
 
 
 def v26_broken(runs: int, rng: Generator) -> Result:

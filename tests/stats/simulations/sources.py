@@ -36,18 +36,24 @@ def make(console: Console) -> None:
     """The environment as the lock says, and the downloads; what can't be had is said and left out."""
     done = VENV / ".lock"
     if not PYTHON.exists() or not done.exists() or done.read_text() != LOCK.read_text():
-        console.print(f"Making {VENV.name} from {LOCK.name} …")
+        console.print(f"Making {VENV.name} from {LOCK.name}; it takes some minutes …")
         venv.create(VENV, clear=True, with_pip=True)
-        pip(console, "install", "--require-hashes", "--no-deps", "-r", str(LOCK))
+        if not pip(console, "install", "--require-hashes", "--no-deps", "-r", str(LOCK)):
+            return
         done.write_text(LOCK.read_text())
     download(console)
+
+
+def there() -> bool:
+    """Whether the packages are installed, all of them."""
+    return (VENV / ".lock").exists()
 
 
 def pip(console: Console, *arguments: str) -> bool:
     command = [str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        console.print(f"[yellow]pip {arguments[0]} failed:[/] {done.stderr.strip().splitlines()[-1:]}")
+        console.print(f"[red]pip {arguments[0]} failed:[/] {done.stderr.strip()}")
     return done.returncode == 0
 
 

@@ -75,9 +75,9 @@ def full(chosen: list[Check], *, whole: bool) -> int:
     after = replace(after, rows=tuple(sorted(after.rows, key=lambda row: validate.PROMISED.index(row.id))))
     record.write(after)
     record.PAGE.write_text(rendered(after))
-    failed = [row.id for row in rows if not row.holds]
-    CONSOLE.print(f"{len(rows) - len(failed)} of {len(rows)} hold" + (f"; not: {', '.join(failed)}" if failed else ""))
-    return bool(failed)
+    bad = record.failed(rows)
+    CONSOLE.print(f"{len(rows) - len(bad)} of {len(rows)} hold" + (f"; not: {', '.join(bad)}" if bad else ""))
+    return bool(bad)
 
 
 def machine() -> str:

@@ -52,6 +52,11 @@ class Row:
         return self.passed and self.broken_rejected
 
 
+def failed(rows: Iterable[Row]) -> list[str]:
+    """Those outside their band, or whose broken variant is inside it."""
+    return [row.id for row in rows if not row.holds]
+
+
 def row_of(check: Check, found: dict[Form, Found], commit: str) -> Row:
     full, broken = found["full"].result, found["broken"].result
     return Row(
@@ -93,7 +98,8 @@ def read(path: Path = RECORD) -> Record:
     if not path.exists():
         return Record()
     body = json.loads(path.read_text())
-    return Record(tuple(Row(**row) for row in body.pop("rows")), **body)
+    rows = [Row(**row | {"table": tuple(map(tuple, row["table"]))}) for row in body.pop("rows")]
+    return Record(tuple(rows), **body)
 
 
 def write(record: Record, path: Path = RECORD) -> None:

@@ -70,4 +70,5 @@ def report(one: Found, console: Console) -> None:
         f"[{colour}]{one.id:>4} {one.form:<6} {word:<12}[/] {one.result.figure:.4g} ({one.result.band}) "
         f"{one.seconds:.0f} s {one.result.detail}",
         highlight=False,
+        soft_wrap=True,
     )

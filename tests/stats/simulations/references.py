@@ -16,13 +16,14 @@ from tests import stats as package
 from tests.stats.reference import COMPARED, VALUES, Compared
 from tests.stats.simulations.registry import Check, Result, register
 
+# These run the checks themselves.
+RUNNERS = {"test_simulations", "test_validation"}
+
 
 def marked() -> Iterator[Callable[[], None]]:
     """Every test marked `reference`, once for each row of its parameters."""
     names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.name.startswith("test_")]
-    for module in (
-        importlib.import_module(f"{package.__name__}.{name}") for name in names if name != "test_simulations"
-    ):
+    for module in (importlib.import_module(f"{package.__name__}.{name}") for name in names if name not in RUNNERS):
         for name, value in vars(module).items():
             if name.startswith("Test"):
                 for function in vars(value).values():

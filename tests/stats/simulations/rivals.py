@@ -27,7 +27,7 @@ Firsts = dict[str, Ints]
 DAY, WEEK, TEN_DAYS = 24, 168, 240
 CHANGE = LOOKS // 2
 # Streams for river's fast detectors, and for packages that need a second or more for each.
-PACKAGES, SLOW = 60, 12
+PACKAGES, SLOW = 40, 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """docs/validation.md, written from what a run recorded."""
 
 from collections.abc import Iterable
+from math import isfinite
 
 from tests.stats.validate.record import Record, Row
 
@@ -61,6 +62,8 @@ def number(value: float) -> str:
     >>> number(0.01949), number(2), number(12345.6)
     ('0.0195', '2', '12,346')
     """
+    if not isfinite(value):
+        return "none"
     if value == round(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"

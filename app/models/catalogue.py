@@ -57,6 +57,11 @@ class Catalogue:
             load.add_done_callback(lambda done: self._loaded(model_id, done))
         return await asyncio.shield(load)
 
+    async def fresh(self, model_id: str) -> ModelFacts:
+        """As it stands in the database now, at the price of a query. Raises `ModelNotFound`."""
+        self.forget(model_id)
+        return await self.facts(model_id)
+
     async def all(self) -> list[ModelFacts]:
         """Every model, also the archived ones, in the order of their numbers; always read anew."""
         async with self._database.read() as session:

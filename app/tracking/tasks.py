@@ -81,7 +81,7 @@ class Purging:
 
     async def one(self, run: Run) -> Mapping[str, Any]:
         """`arguments`: `subjects`, digests in hex, or null for everything."""
-        facts = await self._catalogue.facts(str(run.job.model_id), fresh=True)
+        facts = await self._catalogue.fresh(str(run.job.model_id))
         subjects = run.job.arguments["subjects"]
         if subjects is None:
             return await self._purger.model(run, facts)

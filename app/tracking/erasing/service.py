@@ -28,7 +28,7 @@ class Purges:
 
     async def start(self, model_id: str, request: PurgeRequest, *, principal: Principal) -> JobStarted:
         """Raises `ModelNotFound`, `ModelNotArchived`."""
-        facts = await self._catalogue.facts(model_id, fresh=True)
+        facts = await self._catalogue.fresh(model_id)
         if request.subjects is None:
             _check(facts, request)
         async with self._database.transaction() as connection:

@@ -1,8 +1,8 @@
-"""`python -m bench [NAME …] [--full]`."""
+"""`python -m bench [NAME …] [--full] [--peers]`."""
 
 import argparse
 
-from bench import health, ingest, labels, mixed, query, statistics
+from bench import health, ingest, labels, mixed, peers, query, statistics
 
 BENCHMARKS = {
     "ingest": ingest.run,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "health": health.run,
     "statistics": statistics.run,
 }
+PEERS = {"statistics": peers.run}
 
 
 def main() -> None:
@@ -20,12 +21,15 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--full", action="store_true", help="the long form: up to 10⁷ predictions, about 20 minutes")
+    parser.add_argument("--peers", action="store_true", help="also other packages, from their own environment")
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
     for name in options.names or BENCHMARKS:
         BENCHMARKS[name](full=options.full)
+        if options.peers and name in PEERS:
+            PEERS[name](full=options.full)
 
 
 if __name__ == "__main__":

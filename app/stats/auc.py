@@ -197,7 +197,12 @@ def _beyond(theta: Floats, area: Floats, extra: Floats, scale: Floats) -> Ends:
 
 
 def delong_interval(ranks: Ranks, level: float) -> Ends:
-    """expit(logit(area) ± t · se / (area (1 − area))) with Satterthwaite's degrees of freedom; NaN where undefined."""
+    """expit(logit(area) ± t · se / (area (1 − area))) with Satterthwaite's degrees of freedom; NaN where undefined.
+
+    >>> area = Ranks(*(np.array(value) for value in (0.9, 0.0, 0.002, 0.001, 20.0, 40.0)))
+    >>> [round(float(end), 3) for end in delong_interval(area, 0.95)]
+    [0.724, 0.969]
+    """
     a, b = ranks.of_positives, ranks.of_negatives
     with np.errstate(divide="ignore", invalid="ignore"):
         df = (a + b) ** 2 / (a**2 / (ranks.positives - 1) + b**2 / (ranks.negatives - 1))

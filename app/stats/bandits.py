@@ -85,7 +85,15 @@ def after_bandit(
 def difference_after_bandit(
     reward: ArrayLike, arm: ArrayLike, propensities: ArrayLike, one: int, other: int, *, level: float = 0.95
 ) -> Interval:
-    """Mean reward of arm `one` less arm `other`; `propensities` [n, arms]."""
+    """Mean reward of arm `one` less arm `other`; `propensities` [n, arms].
+
+    >>> random = np.random.default_rng(0)
+    >>> arm = (random.random(4000) < 0.8).astype(int)
+    >>> reward = random.random(4000) < np.array([0.3, 0.5])[arm]
+    >>> found = difference_after_bandit(reward, arm, np.tile([0.2, 0.8], (4000, 1)), 1, 0)
+    >>> found.low < 0.2 < found.high
+    True
+    """
     pi = np.asarray(propensities, np.float64)
     pseudo = pseudo_rewards(reward, arm, pi[:, one], one) - pseudo_rewards(reward, arm, pi[:, other], other)
     drawn = np.asarray(arm)
@@ -93,7 +101,11 @@ def difference_after_bandit(
 
 
 def pseudo_rewards(reward: ArrayLike, arm: ArrayLike, propensity: ArrayLike, which: int) -> Floats:
-    """[n] unbiased for the arm's mean reward, row by row."""
+    """[n] unbiased for the arm's mean reward, row by row.
+
+    >>> pseudo_rewards([1, 0, 1], [0, 1, 0], [0.5, 0.5, 0.5], 0).tolist()
+    [2.0, 1.0, 1.0]
+    """
     y, pi = np.asarray(reward, np.float64), np.asarray(propensity, np.float64)
     mine = np.asarray(arm) == which
     if not y.shape == pi.shape == mine.shape:

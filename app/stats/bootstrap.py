@@ -22,13 +22,21 @@ SMALL = 20  # groups; below, resampling them covers less than it says (Cameron, 
 
 
 def mean_of(values: ArrayLike) -> Statistic:
-    """The weighted mean of rows as a statistic for `bca`."""
+    """The weighted mean of rows as a statistic for `bca`.
+
+    >>> mean_of([1.0, 4.0])(np.array([[1, 1], [2, 0]])).tolist()
+    [2.5, 1.0]
+    """
     x = np.asarray(values, np.float64)
     return lambda weights: weights @ x / weights.sum(axis=-1)
 
 
 def ratio_of(above: ArrayLike, below: ArrayLike) -> Statistic:
-    """Σ above / Σ below of the drawn rows: precision, recall, F1 as 2tp / (2tp + fp + fn)."""
+    """Σ above / Σ below of the drawn rows: precision, recall, F1 as 2tp / (2tp + fp + fn).
+
+    >>> ratio_of([1, 0, 1], [1, 1, 1])(np.ones((1, 3))).round(3).tolist()
+    [0.667]
+    """
     a, b = np.asarray(above, np.float64), np.asarray(below, np.float64)
     return lambda weights: (weights @ a) / (weights @ b)
 
@@ -109,7 +117,11 @@ def _resampled(
 
 
 def draw_counts(random: np.random.Generator, units: int, resamples: int) -> Floats:
-    """[resamples, units] how often each unit is drawn in `units` draws with replacement."""
+    """[resamples, units] how often each unit is drawn in `units` draws with replacement.
+
+    >>> draw_counts(np.random.default_rng(0), 5, 2).sum(axis=1).tolist()
+    [5.0, 5.0]
+    """
     drawn = random.integers(0, units, (resamples, units), dtype=np.int64)
     drawn += np.arange(resamples)[:, np.newaxis] * units
     return np.bincount(drawn.ravel(), minlength=resamples * units).reshape(resamples, units).astype(np.float64)

@@ -127,6 +127,21 @@ def msprt(mean: float, n: int, variance: float, tau2: float) -> float:
     return log(variance / wide) / 2 + n * n * tau2 * mean * mean / (2 * variance * wide)
 
 
+def msprt_half_width(n: int, variance: float, tau2: float, level: float = 0.95) -> float:
+    """Of the confidence sequence that inverts `msprt`: the means it has not beaten by 1/α lie this near. ∞ at n = 0.
+
+    √(2 (σ² + nτ²) σ² / (n² τ²) · (log 1/α + ½ log(1 + nτ²/σ²))).
+
+    >>> half = msprt_half_width(5000, 0.25, 1e-4)
+    >>> round(half, 6), abs(msprt(half, 5000, 0.25, 1e-4) + log(0.05)) < 1e-9
+    (0.02306, True)
+    """
+    if n == 0:
+        return inf
+    wide = variance + n * tau2
+    return sqrt(2 * wide * variance / (n * n * tau2) * (-log(1 - level) + log(wide / variance) / 2))
+
+
 def capped_p(log_e: float) -> float:
     """An e-value as a p-value that holds at any time: min(1, 1/e).
 

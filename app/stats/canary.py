@@ -176,7 +176,11 @@ def odds_ratio(state: State, level: float = 0.95) -> Interval:
 
 
 def mixture(log_ratios: Terms) -> float:
-    """log of the average of the grid's likelihood ratios."""
+    """log of the average of the grid's likelihood ratios.
+
+    >>> round(mixture((0.0, log(3.0))), 6)
+    0.693147
+    """
     return float(np.logaddexp.reduce(log_ratios) - log(len(log_ratios)))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
 from app.stats.codes import SCORE_BINS, score_bin
-from app.stats.intervals import Interval, wilson, z_of
+from app.stats.intervals import Interval, Validity, wilson, z_of
 from app.stats.recalibration import MIDDLES, Recalibration
 from app.stats.tested import interval
 
@@ -45,6 +45,7 @@ class LabelFree:
     method: str = METHOD
     assumption: str = UNCHANGED
     may_promote: bool = False
+    validity: Validity = "fixed-n"
 
     def at(self, point: int) -> Interval:
         """One of them, of the expected performance; n_eff: the labels it rests on."""
@@ -128,7 +129,11 @@ def cbpe(
 
 
 def count_scores(score: ArrayLike) -> NDArray[np.int64]:
-    """[1024] raw scores in [0, 1] by bin."""
+    """[1024] raw scores in [0, 1] by bin.
+
+    >>> int(count_scores([0.2, 0.2, 0.9]).max())
+    2
+    """
     return np.bincount(score_bin(np.asarray(score, np.float64)), minlength=SCORE_BINS).astype(np.int64)
 
 

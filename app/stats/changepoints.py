@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from app.stats.intervals import Interval, t_interval
+from app.stats.intervals import Interval, Validity, t_interval
 from app.stats.tested import interval, withheld
 
 Floats = NDArray[np.float64]
@@ -32,6 +32,7 @@ class Change:
     after: Interval
     method: str = "optimal partitioning, likelihood set"
     assumption: str = STEADY
+    validity: Validity = "fixed-n"
 
 
 def changepoints(

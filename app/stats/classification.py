@@ -54,6 +54,11 @@ class Cells:
 
 
 def cells(tally: Tally) -> Cells:
+    """
+    >>> from app.stats.tally import Shape, Sparse
+    >>> cells(Tally.of(Shape(Task.BINARY, 2), 1, Sparse.empty())).tp.tolist()
+    [0]
+    """
     counts, positive = tally.confusion, tally.shape.positive
     tp = counts[:, positive, positive]
     fp, fn = counts[:, :, positive].sum(axis=1) - tp, counts[:, positive, :].sum(axis=1) - tp
@@ -167,7 +172,12 @@ def _loss(tally: Tally, name: int, squares: int, top: float) -> PositiveMean:
 
 
 def moments(total: DD, squares: DD, n: Ints) -> tuple[Floats, Floats]:
-    """Mean and variance (n − 1 below; NaN for n < 2) from Σx and Σx² in the unit and its square."""
+    """Mean and variance (n − 1 below; NaN for n < 2) from Σx and Σx² in the unit and its square.
+
+    >>> sums = (DD.of(np.array([total])) for total in (6, 14))
+    >>> [part.tolist() for part in moments(*sums, np.array([3]))]
+    [[2.0], [1.0]]
+    """
     some = np.maximum(n, 1)
     mean = np.where(n > 0, total.value() / some, np.nan)
     spread = (squares * DD.of(some) - total * total).value() / some

@@ -56,7 +56,12 @@ def cuped(y: ArrayLike, before: ArrayLike, treated: ArrayLike, *, level: float =
 
 
 def welch(treated: ArrayLike, control: ArrayLike, *, level: float = 0.95, method: str = METHOD) -> Tested:
-    """Difference of means, unequal variances. NaN for fewer than two rows of either, or no spread at all."""
+    """Difference of means, unequal variances. NaN for fewer than two rows of either, or no spread at all.
+
+    >>> found = welch([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    >>> found.effect.value, round(found.p, 3)
+    (-2.0, 0.221)
+    """
     a, b = np.asarray(treated, np.float64), np.asarray(control, np.float64)
     n = a.size + b.size
     if min(a.size, b.size) < 2:

@@ -4,13 +4,15 @@ Kaplan-Meier on binned delays: a labelled prediction is an event at its delay, a
 Labels that never come make the curve level off below 1; what is expected of a bucket is measured against that level.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc
 
 from app.stats.codes import DELAY_BINS, DELAY_EDGES_S, delay_bin
+from app.stats.intervals import Interval, Validity, z_of
+from app.stats.tested import interval, withheld
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,6 +40,30 @@ class DelayCurve:
     labels: int
     median_s: float
     p99_s: float
+    error: Floats = field(default_factory=lambda: np.zeros(DELAY_BINS))
+    method: str = "kaplan-meier, greenwood"
+    assumption: str = "a label's delay does not depend on when its prediction was made"
+    validity: Validity = "fixed-n"
+
+    def by(self, age_s: float, *, level: float = 0.95) -> Interval:
+        """The share labelled by an age, with Greenwood's error on the scale of log(−log(1 − F)).
+
+        Kalbfleisch and Prentice 1980. No label by then: no interval.
+
+        >>> curve = kaplan_meier(np.bincount([70], [90], 160), ages(np.array([1e7]), np.array([10])))
+        >>> found = curve.by(1e6)
+        >>> round(found.value, 2), round(found.low, 2), round(found.high, 2)
+        (0.9, 0.83, 0.95)
+        """
+        value = float(self.at(age_s))
+        spread = float(np.interp(age_s, _EDGES_S, np.concatenate(([0.0], self.error))))
+        if not 0 < value < 1 or spread == 0:
+            reason = "no label by this age, or all"
+            return withheld(value, self.labels, self.method, reason, level=level)
+        rest = np.log1p(-value)
+        power = np.exp(np.array([1.0, -1.0]) * z_of(level) * spread / ((1 - value) * -rest))
+        high, low = -np.expm1(rest * power)
+        return interval(value, low, high, self.method, self.labels, self.assumption, level=level)
 
     def at(self, age_s: ArrayLike) -> Floats:
         """F(age), straight inside a bin. Past the last label it stays."""
@@ -74,11 +100,18 @@ def kaplan_meier(delays: Ints, waiting: Ints) -> DelayCurve:
     followed = _levelled(events, at_risk, reached)
     level = reached if followed else 1.0
     median, p99 = (_quantile(share, q * level) for q in (0.5, 0.99))
-    return DelayCurve(share, level, followed, int(delays.sum()), median, p99)
+    left = exposed - events
+    terms = np.divide(events, exposed * left, out=np.zeros_like(events), where=left > 0)
+    error = (1 - share) * np.sqrt(np.cumsum(terms))
+    return DelayCurve(share, level, followed, int(delays.sum()), median, p99, error)
 
 
 def ages(age_s: Floats, unlabelled: Ints) -> Ints:
-    """Unlabelled predictions of buckets, by the bin of the buckets' age: `waiting` of `kaplan_meier`."""
+    """Unlabelled predictions of buckets, by the bin of the buckets' age: `waiting` of `kaplan_meier`.
+
+    >>> int(ages(np.array([3600.0]), np.array([7])).argmax())
+    48
+    """
     bins = delay_bin((np.maximum(age_s, 0.0) * 1e6).astype(np.int64))
     return np.bincount(bins, np.maximum(unlabelled, 0), DELAY_BINS).astype(np.int64)
 

@@ -76,6 +76,26 @@ def psi_critical(bins: int, n: int, m: int, level: float = 0.95) -> float:
     return float(chdtri(bins - 1, 1 - level) * (1 / n + 1 / m))
 
 
+def permuted_js(
+    reference: ArrayLike, current: ArrayLike, random: np.random.Generator, *, permutations: int = 999
+) -> float:
+    """Exact p of the Jensen-Shannon divergence of two histograms [bins], whatever the counts.
+
+    Rows are dealt to the two sides anew: drawn from all of them without replacement. NaN where one is empty.
+
+    >>> permuted_js([30, 10, 2], [8, 20, 9], np.random.default_rng(0), permutations=199)
+    0.005
+    """
+    ref, cur = np.asarray(reference, np.int64), np.asarray(current, np.int64)
+    total, n = ref + cur, int(ref.sum())
+    if n == 0 or cur.sum() == 0:
+        return float("nan")
+    dealt = random.multivariate_hypergeometric(total, n, size=permutations, method="marginals")
+    seen = float(_js(*_counts(ref, cur))[0])
+    beyond = int((_js(*_counts(dealt, total - dealt))[0] >= seen * (1 - 1e-9)).sum())
+    return (1 + beyond) / (permutations + 1)
+
+
 def pooled(reference: ArrayLike, current: ArrayLike, *, ordered: bool) -> tuple[Floats, Floats]:
     """Bins joined until each expects 5 in both: neighbours of a number's (`ordered`), the rarest of categories.
 

@@ -4,7 +4,7 @@ A metric reads its evidence from a tally; the kind of evidence decides the inter
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 IID = "labels are independent draws"
+NO_GUARANTEE = "no interval of this metric is guaranteed: its level is reached about"
 ASYMPTOTIC = "labels are independent draws; asymptotic: the level is reached as n grows"
 
 
@@ -53,7 +54,8 @@ class Estimates:
 class Evidence(Protocol):
     """One metric at P points."""
 
-    def fixed(self, level: float) -> Estimates: ...
+    def fixed(self, level: float, *, guaranteed: bool = False) -> Estimates:
+        """`guaranteed`: covers its level whatever the truth; where no interval does, the note says so."""
 
     def anytime(self, level: float) -> Interval:
         """Of point 0."""
@@ -69,8 +71,8 @@ class Proportion:
     empty: str = ""  # what n = 0 means
     shown: Callable[[Floats], Floats] = field(default=lambda rate: rate)
 
-    def fixed(self, level: float) -> Estimates:
-        low, high, exact = proportion(self.x, self.n, level)
+    def fixed(self, level: float, *, guaranteed: bool = False) -> Estimates:
+        low, high, exact = proportion(self.x, self.n, level, guaranteed=guaranteed)
         none = self.rows == 0
         return Estimates(
             value=self._value(),
@@ -118,9 +120,9 @@ class MeanOfProportions:
     rows: Ints
     empty: str
 
-    def fixed(self, level: float) -> Estimates:
+    def fixed(self, level: float, *, guaranteed: bool = False) -> Estimates:
         """MOVER: the mean ± √Σ(distance of each class's end)² / k (Zou and Donner 2008)."""
-        low, high, exact = proportion(self.x, self.n, level)
+        low, high, exact = proportion(self.x, self.n, level, guaranteed=guaranteed)
         rate, k = self.x / np.maximum(self.n, 1), np.maximum(self.present.sum(axis=1), 1)
         value, none = self._value(), self.rows == 0
         exact_any = np.asarray((exact & self.present).any(axis=1))
@@ -135,7 +137,11 @@ class MeanOfProportions:
             method=_choose(exact_any, "mover of clopper-pearson", "mover of wilson"),
             bound=None,
             level=level,
-            note=notes(unlabelled(self.rows), counted((self.present & (self.n == 0)).any(axis=1), self.empty)),
+            note=notes(
+                unlabelled(self.rows),
+                counted((self.present & (self.n == 0)).any(axis=1), self.empty),
+                NO_GUARANTEE if guaranteed else "",
+            ),
         )
 
     def anytime(self, level: float) -> Interval:
@@ -196,7 +202,7 @@ class Smooth:
     assumption: str = IID
     bound: Floats | None = None
 
-    def fixed(self, level: float) -> Estimates:
+    def fixed(self, level: float, *, guaranteed: bool = False) -> Estimates:
         critical = t_of(level, self.rows - 1) if self.student else np.full(self.rows.shape, z_of(level))
         low, high = self._ends(critical * np.sqrt(self.variance / np.maximum(self.rows, 1)))
         named = " ".join(filter(None, (self.method, self.axis.name)))
@@ -209,7 +215,7 @@ class Smooth:
             method=(named,) * self.rows.size,
             bound=self.bound,
             level=level,
-            note=self.note,
+            note=notes(self.note, NO_GUARANTEE if guaranteed else ""),
             assumption=self.assumption,
         )
 
@@ -255,8 +261,9 @@ class Given:
     estimates: Callable[[float], Estimates]
     reason: str
 
-    def fixed(self, level: float) -> Estimates:
-        return self.estimates(level)
+    def fixed(self, level: float, *, guaranteed: bool = False) -> Estimates:
+        found = self.estimates(level)
+        return replace(found, note=notes(found.note, NO_GUARANTEE)) if guaranteed else found
 
     def anytime(self, level: float) -> Interval:
         at_n = self.estimates(level)
@@ -270,28 +277,45 @@ class Ranked:
     estimates: Callable[[float], Estimates]
     smooth: Smooth
 
-    def fixed(self, level: float) -> Estimates:
-        return self.estimates(level)
+    def fixed(self, level: float, *, guaranteed: bool = False) -> Estimates:
+        found = self.estimates(level)
+        return replace(found, note=notes(found.note, NO_GUARANTEE)) if guaranteed else found
 
     def anytime(self, level: float) -> Interval:
         return self.smooth.anytime(level)
 
 
 def no_interval(value: float, n: int, level: float, reason: str) -> Interval:
+    """
+    >>> no_interval(0.5, 3, 0.95, "too few").assumption
+    'too few'
+    """
     return Interval(value, np.nan, np.nan, level, "none", n, float(n), reason, "anytime")
 
 
 def notes(*parts: str) -> str:
+    """
+    >>> notes("one", "", "two")
+    'one; two'
+    """
     return "; ".join(filter(None, parts))
 
 
 def counted(where: NDArray[np.bool_], meaning: str) -> str:
-    """'3 points: no predicted positive', or nothing."""
+    """'3 points: no predicted positive', or nothing.
+
+    >>> counted(np.array([True, True, False]), "no predicted positive"), counted(np.array([False]), "none")
+    ('2 points: no predicted positive', '')
+    """
     points = int(where.sum())
     return f"{points} point{'s' if points > 1 else ''}: {meaning}" if points and meaning else ""
 
 
 def unlabelled(rows: Ints, of: str = "no labelled rows") -> str:
+    """
+    >>> unlabelled(np.array([0, 5]))
+    '1 point: no labelled rows'
+    """
     return counted(rows == 0, of)
 
 

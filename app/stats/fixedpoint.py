@@ -55,7 +55,11 @@ def outside(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def limbs(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Integer-valued float64 below 2^256 → (limb number, limbs), from the top down, without limbs no row has."""
+    """Integer-valued float64 below 2^256 → (limb number, limbs), from the top down, without limbs no row has.
+
+    >>> [(limb, part.tolist()) for limb, part in limbs(np.array([2.0**32 + 5, 7.0]))]
+    [(1, [1.0, 0.0]), (0, [5.0, 7.0])]
+    """
     rest = values.copy()
     for limb in range(7, 0, -1):
         unit = 2.0 ** (32 * limb)
@@ -68,7 +72,12 @@ def limbs(values: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64
 
 
 def exact_square(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The square of integer-valued float64 as an unevaluated sum of two floats, without error (Dekker 1971)."""
+    """The square of integer-valued float64 as an unevaluated sum of two floats, without error (Dekker 1971).
+
+    >>> high, low = exact_square(np.array([2.0**53 - 1]))
+    >>> int(high[0]) + int(low[0]) == (2**53 - 1) ** 2
+    True
+    """
     high = values * values
     split = values * 134217729.0
     head = split - (split - values)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import fdtrc, stdtr
 
-from app.stats.intervals import t_of
+from app.stats.intervals import Validity, t_of
 from app.stats.tested import Tested, interval, withheld
 
 Floats = NDArray[np.float64]
@@ -90,6 +90,7 @@ class Practical:
     n: int
     method: str = "bayesian correlated t"
     assumption: str = OVERLAP
+    validity: Validity = "fixed-n"
 
 
 def correlated_bayes(differences: ArrayLike, rope: float, test_share: float) -> Practical:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtrc, fdtrc, ndtr
 
+from app.stats.intervals import Validity
 from app.stats.multiplicity import holm
 from app.stats.signedranks import midranks
 
@@ -32,6 +33,7 @@ class Ranking:
     n: int
     method: str = "friedman, iman-davenport, nemenyi"
     assumption: str = "data sets are independent; the scores of different data sets need not be comparable"
+    validity: Validity = "fixed-n"
 
 
 def friedman(scores: ArrayLike, *, higher_is_better: bool = True, level: float = 0.95) -> Ranking:

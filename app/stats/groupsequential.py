@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from app.stats.intervals import Interval
+from app.stats.intervals import Interval, Validity
 from app.stats.tested import interval
 
 Floats = NDArray[np.float64]
@@ -33,6 +33,7 @@ class Bounds:
     alpha: float
     method: str
     assumption: str = "looks were planned by information, not by results; z is normal with independent increments"
+    validity: str = "at the planned looks"
 
     def stops(self, look: int, z: float) -> bool:
         """Whether the experiment ends at this look (0 is the first)."""
@@ -47,12 +48,20 @@ class Bounds:
 
 
 def spent_obrien_fleming(times: ArrayLike, alpha: float = 0.05) -> Floats:
-    """4 − 4 Φ(z_{α/4} / √t), two-sided (Lan and DeMets 1983)."""
+    """4 − 4 Φ(z_{α/4} / √t), two-sided (Lan and DeMets 1983).
+
+    >>> spent_obrien_fleming([0.5, 1.0]).round(4).tolist()
+    [0.0031, 0.05]
+    """
     return np.asarray(4 * ndtr(ndtri(alpha / 4) / np.sqrt(np.asarray(times, np.float64))))
 
 
 def spent_pocock(times: ArrayLike, alpha: float = 0.05) -> Floats:
-    """α log(1 + (e − 1) t)."""
+    """α log(1 + (e − 1) t).
+
+    >>> spent_pocock([0.5, 1.0]).round(4).tolist()
+    [0.031, 0.05]
+    """
     return np.asarray(alpha * np.log1p((np.e - 1) * np.asarray(times, np.float64)))
 
 
@@ -164,6 +173,7 @@ class Ratio:
     n: int
     method: str = "sprt"
     assumption: str = "outcomes are independent; the rate is one of the two or beyond"
+    validity: Validity = "anytime"
 
 
 def sprt(x: int, n: int, null: float, alternative: float, *, alpha: float = 0.05, beta: float = 0.2) -> Ratio:

@@ -47,7 +47,11 @@ def z_of(level: float) -> float:
 
 
 def t_of(level: float, df: ArrayLike) -> Floats:
-    """Student's two-sided critical value; NaN for df ≤ 0. Each df is looked up once, however often it occurs."""
+    """Student's two-sided critical value; NaN for df ≤ 0. Each df is looked up once, however often it occurs.
+
+    >>> t_of(0.95, [1, 10, 0]).round(3).tolist()
+    [12.706, 2.228, nan]
+    """
     df, place = np.unique(np.asarray(df, np.float64), return_inverse=True)
     found = np.where(df > 0, stdtrit(np.where(df > 0, df, 1.0), 0.5 + level / 2), np.nan)
     return np.asarray(found[place])
@@ -108,10 +112,19 @@ def _beta_low(x: NDArray[np.number], n: NDArray[np.number], level: float) -> Flo
     return np.where(inside, betaincinv(np.where(inside, x, 1), n - x + 1, 0.5 - level / 2), 0.0)
 
 
-def proportion(x: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """What metrics show for a proportion: Clopper-Pearson below 200, Wilson from there. Third: where it was exact."""
+def proportion(
+    x: ArrayLike, n: ArrayLike, level: float = 0.95, *, guaranteed: bool = False
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """What metrics show for a proportion: Clopper-Pearson below 200, Wilson from there. Third: where it was exact.
+
+    `guaranteed`: Clopper-Pearson everywhere, which never covers less than its level.
+
+    >>> low, high, exact = proportion([45, 450], [50, 500])
+    >>> low.round(3).tolist(), high.round(3).tolist(), exact.tolist()
+    ([0.782, 0.871], [0.967, 0.923], [True, False])
+    """
     x, n = _floats(x, n)
-    exact = n < EXACT_BELOW
+    exact = (n < EXACT_BELOW) | guaranteed
     low, high = wilson(x, n, level)
     if exact.any():
         low[exact], high[exact] = clopper_pearson(x[exact], n[exact], level)
@@ -130,14 +143,22 @@ def jeffreys(x: ArrayLike, n: ArrayLike, level: float = 0.95) -> Ends:
 
 
 def agresti_coull(x: ArrayLike, n: ArrayLike, level: float = 0.95) -> Ends:
-    """Wald's interval after adding z²/2 successes and failures (Agresti and Coull 1998), cut to [0, 1]."""
+    """Wald's interval after adding z²/2 successes and failures (Agresti and Coull 1998), cut to [0, 1].
+
+    >>> [round(float(end), 6) for end in agresti_coull(48, 50)]
+    [0.857774, 0.996586]
+    """
     x, n = _floats(x, n)
     z2 = z_of(level) ** 2
     return _whole(n, *_wald(x + z2 / 2, n + z2, level))
 
 
 def normal(x: ArrayLike, n: ArrayLike, level: float = 0.95) -> Ends:
-    """Wald's interval, cut to [0, 1]. For comparison only: at n = 50, p = .99 it covers .395."""
+    """Wald's interval, cut to [0, 1]. For comparison only: at n = 50, p = .99 it covers .395.
+
+    >>> [round(float(end), 6) for end in normal(48, 50)]
+    [0.905684, 1.0]
+    """
     x, n = _floats(x, n)
     return _whole(n, *_wald(x, np.maximum(n, 1.0), level))
 
@@ -161,7 +182,11 @@ def newcombe_diff(x1: ArrayLike, n1: ArrayLike, x2: ArrayLike, n2: ArrayLike, le
 
 
 def t_interval(mean: ArrayLike, variance: ArrayLike, n: ArrayLike, level: float = 0.95) -> Ends:
-    """mean ± t(n − 1) √(variance / n); `variance` with n − 1 below. NaN for n < 2."""
+    """mean ± t(n − 1) √(variance / n); `variance` with n − 1 below. NaN for n < 2.
+
+    >>> [round(float(end), 3) for end in t_interval(0.5, 0.04, 25)]
+    [0.417, 0.583]
+    """
     mean, variance, n = _floats(mean, variance, n)
     half = t_of(level, n - 1) * np.sqrt(variance / np.maximum(n, 1.0))
     return mean - half, mean + half

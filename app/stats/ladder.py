@@ -152,7 +152,11 @@ class Ladder:
 
 
 def side_by_side(work: Callable[[Given], Found], parts: Iterable[Given]) -> list[Found]:
-    """The work of each part, in order; on two threads where there is more than one part."""
+    """The work of each part, in order; on two threads where there is more than one part.
+
+    >>> side_by_side(abs, [-1, 2, -3])
+    [1, 2, 3]
+    """
     given = list(parts)
     if len(given) < 2:
         return [work(part) for part in given]

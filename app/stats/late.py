@@ -58,7 +58,7 @@ def curve_of_labelled(delay_s: ArrayLike, age_s: ArrayLike) -> DelayCurve:
     """From labelled rows alone, each with its delay and its prediction's age now: the product-limit estimate for
     right-truncated delays (Lynden-Bell 1971; Woodroofe 1985), since a delay beyond the age is not seen.
 
-    The share by an age is of those that come by the oldest age seen, so 1 there.
+    The share by an age is of those that come by the oldest age seen, so 1 there. No label: 0.
 
     >>> random = np.random.default_rng(0)
     >>> age, delay = random.uniform(0, 1e6, 20_000), random.exponential(1e5, 20_000)
@@ -73,6 +73,8 @@ def curve_of_labelled(delay_s: ArrayLike, age_s: ArrayLike) -> DelayCurve:
     # at risk in bin j: rows with a delay up to j that would have been seen with a delay of j
     risk = np.cumsum(events) - np.concatenate(([0.0], np.cumsum(np.bincount(age, minlength=DELAY_BINS))[:-1]))
     inside = np.divide(events, np.maximum(risk, events), out=np.zeros(DELAY_BINS), where=events > 0)
+    if not delay.size:
+        return kaplan_meier(events.astype(np.int64), np.zeros(DELAY_BINS, np.int64))
     share = np.concatenate((np.cumprod((1 - inside)[::-1])[::-1][1:], [1.0]))
     return _as_curve(share, int(delay.size))
 
@@ -81,7 +83,7 @@ def _as_curve(share: Floats, labels: int) -> DelayCurve:
     """With its quantiles, as Kaplan-Meier's curve has them: of rows none of which is waited for."""
     gained = np.rint(np.diff(share, prepend=0.0) * 1e9).astype(np.int64)
     read = kaplan_meier(gained, np.zeros(DELAY_BINS, np.int64))
-    return DelayCurve(share, 1.0, labels > 0, labels, read.median_s, read.p99_s)
+    return DelayCurve(share, 1.0, followed=True, labels=labels, median_s=read.median_s, p99_s=read.p99_s)
 
 
 def arrived_rate(

@@ -39,13 +39,30 @@ def needs_histogram(name: str) -> bool:
     return METRICS[name].needs_histogram
 
 
-def estimate(tally: Tally, name: str, *, level: float = 0.95) -> Estimates:
-    """The metric at every point. ValueError for a metric the task does not have, or a tally without its histograms."""
-    return _entry(tally, name).read(tally).fixed(level)
+def estimate(tally: Tally, name: str, *, level: float = 0.95, guaranteed: bool = False) -> Estimates:
+    """The metric at every point. ValueError for a metric the task does not have, or a tally without its histograms.
+
+    `guaranteed`: intervals that cover their level whatever the truth, where there are such; the note says where not.
+
+    >>> import numpy as np
+    >>> from app.stats.tally import Shape, Task, count_labels
+    >>> rows = {"actual": np.array([1.0, 0.0, 1.0]), "predicted": np.array([1, 0, 0]), "score": np.full(3, np.nan)}
+    >>> cell, shape = np.zeros(3, np.intp), Shape(Task.BINARY, 2)
+    >>> counted = count_labels(shape, cell, 1, **rows, delay_us=np.zeros(3, np.int64))
+    >>> found = estimate(Tally.of(shape, 1, counted), "recall")
+    >>> found.value.tolist(), found.low.round(3).tolist(), found.method
+    ([0.5], [0.013], ('clopper-pearson',))
+    """
+    return _entry(tally, name).read(tally).fixed(level, guaranteed=guaranteed)
 
 
 def anytime(tally: Tally, name: str, *, level: float = 0.95) -> Interval:
-    """The metric of a one-point tally, with an interval that holds at every moment it is looked at."""
+    """The metric of a one-point tally, with an interval that holds at every moment it is looked at.
+
+    >>> from app.stats.tally import Shape, Sparse, Task
+    >>> anytime(Tally.of(Shape(Task.BINARY, 2), 1, Sparse.empty()), "accuracy").assumption
+    'no labelled rows'
+    """
     if tally.points != 1:
         raise ValueError(f"tally: one point is needed, not {tally.points}; see Tally.total")
     return _entry(tally, name).read(tally).anytime(level)

@@ -32,7 +32,12 @@ def log_likelihoods(x_a: ArrayLike, n_a: ArrayLike, x_b: ArrayLike, n_b: ArrayLi
 
 
 def log_normaliser(n_a: Ints, n_b: Ints, s: Ints, theta: Floats) -> Floats:
-    """log Σ_k C(n_b, k) C(n_a, s − k) e^{kθ}, up to a term without θ: [P], [G] → [P, G]."""
+    """log Σ_k C(n_b, k) C(n_a, s − k) e^{kθ}, up to a term without θ: [P], [G] → [P, G].
+
+    >>> one = np.array([1])
+    >>> log_normaliser(one, one, one, np.log([1.0, 3.0])).round(6).tolist()  # C(1, 0) + C(1, 1) ω
+    [[0.693147, 1.386294]]
+    """
     lo, hi = np.maximum(0, s - n_a), np.minimum(n_b, s)
     coefficients = _coefficients(n_a, n_b, s, lo, hi)
     first, width = _window(n_a, n_b, s, lo, hi, theta)

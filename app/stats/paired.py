@@ -38,7 +38,11 @@ def mcnemar_mid_p(b: int, c: int) -> float:
 
 
 def mcnemar_chi2(b: int, c: int) -> float:
-    """With Edwards's continuity correction; shown for comparison with other tools."""
+    """With Edwards's continuity correction; shown for comparison with other tools.
+
+    >>> round(mcnemar_chi2(25, 10), 8)
+    0.01796048
+    """
     return float(chdtrc(1, (abs(b - c) - 1.0) ** 2 / (b + c))) if b + c else 1.0
 
 

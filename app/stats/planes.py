@@ -48,7 +48,11 @@ class Totals:
 
 
 def total(family: Family, cell: Cells) -> Totals:
-    """The number of rows."""
+    """The number of rows.
+
+    >>> total(Family.N, np.zeros(3, np.intp)).width
+    1
+    """
     return Totals(family, 1, cell, _ZERO)
 
 
@@ -57,7 +61,11 @@ Plane = Marks | Totals
 
 
 def count(cells: int, planes: Sequence[Plane]) -> Sparse:
-    """The sum of planes over cells 0 … cells−1. Planes of one family have one width; at most CHUNK rows."""
+    """The sum of planes over cells 0 … cells−1. Planes of one family have one width; at most CHUNK rows.
+
+    >>> count(2, [total(Family.N, np.array([0, 1, 1]))]).amount.tolist()
+    [1, 2]
+    """
     if cells > 2 * max(plane.cell.size for plane in planes) + 1:
         return _compacted(planes)
     widths = tuple(sorted({plane.family: plane.width for plane in planes}.items()))

@@ -102,13 +102,33 @@ def rate_of(bucket: Bucket) -> Bucket:
 def merge(buckets: Sequence[Bucket], m: int) -> tuple[Bucket, ...]:
     """m neighbours into one, with the first one's id; an incomplete last group waits and is left out.
 
-    Events and rows add up; a statistic is the mean of the defined ones (give the rollups' own where it has one).
+    Events and rows add up; a statistic is the mean of the defined ones (give the rollups' own where it has one). With a
+    season, groups begin where the season's slots divide by m, so that an hour without traffic shifts none; a group with
+    a gap is left out.
 
     >>> merge([Bucket(0, 10, 1), Bucket(1, 10, 2), Bucket(2, 10, 3)], 2)[0].x
     3
+    >>> seasonal = [Bucket(i, 10, 1, slot=i % 4) for i in (1, 2, 3, 4, 6, 7)]
+    >>> [bucket.id for bucket in merge(seasonal, 2)]
+    [2, 6]
     """
-    groups = [buckets[start : start + m] for start in range(0, len(buckets) - m + 1, m)]
-    return tuple(buckets) if m == 1 else tuple(_joined(group) for group in groups)
+    if m == 1:
+        return tuple(buckets)
+    if not any(bucket.slot for bucket in buckets):
+        groups = [list(buckets[start : start + m]) for start in range(0, len(buckets) - m + 1, m)]
+    else:
+        groups = [group for group in _by_slot(buckets, m) if len(group) == m]
+    return tuple(_joined(group) for group in groups)
+
+
+def _by_slot(buckets: Sequence[Bucket], m: int) -> list[list[Bucket]]:
+    groups: list[list[Bucket]] = []
+    for bucket in buckets:
+        last = groups[-1][-1] if groups else None
+        if last is None or bucket.slot // m != last.slot // m or bucket.slot <= last.slot:
+            groups.append([])
+        groups[-1].append(bucket)
+    return groups
 
 
 def _joined(group: Sequence[Bucket]) -> Bucket:

@@ -139,7 +139,11 @@ def _estimate(y: Floats, f: Floats, unlabelled: Floats, weight: float | None) ->
 
 
 def power_weight(y: Floats, f: Floats, unlabelled: Floats) -> float:
-    """λ of the least variance, cov(y, f) / ((1 + n/N) var f), not cut to [0, 1]; 0 where f is constant."""
+    """λ of the least variance, cov(y, f) / ((1 + n/N) var f), not cut to [0, 1]; 0 where f is constant.
+
+    >>> round(power_weight(np.array([0.0, 1, 1, 0]), np.array([0.1, 0.8, 0.9, 0.2]), np.array([0.1, 0.8, 0.9, 0.2])), 3)
+    0.613
+    """
     spread = np.concatenate((f, unlabelled)).var(ddof=1)
     return float(np.cov(y, f, ddof=0)[0, 1] / ((1 + y.size / unlabelled.size) * spread)) if spread > 0 else 0.0
 

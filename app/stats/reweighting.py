@@ -72,6 +72,13 @@ def m_cbpe(
     """Labelled reference rows (features [n, d], score, outcome) and current ones (features [m, d], score).
 
     Assumes P(outcome | features) unchanged, where CBPE assumes it of P(outcome | score).
+
+    >>> random = np.random.default_rng(0)
+    >>> x, y = random.normal(size=(2000, 1)), random.normal(size=(2000, 1)) + 0.5
+    >>> score, now = (1 / (1 + np.exp(-part[:, 0])) for part in (x, y))
+    >>> found = m_cbpe(x, score, random.random(2000) < score, y, now, seed=0)
+    >>> found.estimate.method, found.overlaps
+    ('m-cbpe', True)
     """
     weight = density_ratio(reference, current, seed=seed)
     known = Recalibration.of_rows(score, hit, weight)

@@ -27,6 +27,10 @@ class Forecast:
     labels: float
     seconds: float
     seconds_high: float
+    n: int = PATHS
+    method: str = "simulated paths of the e-process"
+    assumption: str = "traffic, rates, delay and the odds ratio are as supposed"
+    validity: str = "a forecast, no evidence"
 
 
 def forecast(

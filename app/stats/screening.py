@@ -35,12 +35,23 @@ class Screen:
 
 
 def screened(detector: Detector) -> Detector:
-    """The detector as a screen needs it: weighted, and never starting anew."""
+    """The detector as a screen needs it: weighted, and never starting anew.
+
+    >>> from app.stats.sequential import Kind
+    >>> screened(Detector(Kind.FLOOR, 3.0, floor=0.05)).for_ever
+    True
+    """
     return replace(detector, for_ever=True, log_threshold=inf)
 
 
 def evidence(monitor: Monitor, state: State) -> float:
-    """log of the mean of the detectors' e-values: an e-value where they rest on one past, so floors, or R alone."""
+    """log of the mean of the detectors' e-values: an e-value where they rest on one past, so floors, or R alone.
+
+    >>> from app.stats.sequential import Kind, begin
+    >>> monitor = Monitor(1, (screened(Detector(Kind.FLOOR, 3.0, floor=0.05)),))
+    >>> evidence(monitor, begin(monitor))
+    0.0
+    """
     if not all(detector.for_ever and detector.log_threshold == inf for detector in monitor.detectors):
         raise ValueError("monitor: a screen needs `screened` detectors; others start anew and are no e-process")
     values = [step.weighted_value(trail.log_m, trail.spent) for trail in state.trails]

@@ -56,6 +56,9 @@ class Plan:
     probability: Floats
     labels: Floats
     gain: float
+    method: str = "neyman, a fifth of the budget spread evenly"
+    assumption: str = "the chances are calibrated, and rows come as many as said"
+    validity: str = "a plan, no evidence"
 
 
 def plan(rows: ArrayLike, chance: ArrayLike, budget: float) -> Plan:

@@ -25,6 +25,7 @@ from app.stats.bets import ABOVE, NORMAL, STAKES, USUAL_ROWS, Bets
 from app.stats.conformal import MOST, Past, rank_p
 from app.stats.draws import uniform
 from app.stats.edetector import start_weight
+from app.stats.intervals import Validity
 
 _T = TypeVar("_T")
 Worse = Literal["higher", "lower", "either"]
@@ -39,6 +40,20 @@ class Kind(StrEnum):
 
 # Which draws a detector takes; part of what is recomputed, so never renumbered.
 STREAMS = {Kind.COUNT: 0, Kind.RANK: 1}
+
+
+METHODS = {
+    Kind.FLOOR: "SR e-detector, likelihood ratios of a rate",
+    Kind.MEAN_FLOOR: "SR e-detector, bets on a bounded mean",
+    Kind.COUNT: "SR e-detector, conformal counts (H)",
+    Kind.RANK: "SR e-detector, conformal ranks (R)",
+}
+ASSUMPTIONS = {
+    Kind.FLOOR: "while nothing is wrong each row, given the past, is an event with at most the floor's chance",
+    Kind.MEAN_FLOOR: "while nothing is wrong each bucket's mean, given the past, is at least the floor",
+    Kind.COUNT: "while nothing is wrong rows are exchangeable: no season, no over-dispersion",
+    Kind.RANK: "while nothing is wrong buckets are exchangeable within their season's slot",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +144,15 @@ class Reading:
     p: float
     alarm: bool
     pages: bool
+    validity: Validity = "anytime"
+
+    @property
+    def method(self) -> str:
+        return METHODS[self.kind]
+
+    @property
+    def assumption(self) -> str:
+        return ASSUMPTIONS[self.kind]
 
 
 def begin(monitor: Monitor, reference: Iterable[Bucket] = ()) -> State:
@@ -167,7 +191,13 @@ def update(monitor: Monitor, state: State, bucket: Bucket) -> tuple[State, tuple
 def replay(
     monitor: Monitor, reference: Iterable[Bucket], buckets: Iterable[Bucket]
 ) -> tuple[State, tuple[tuple[Reading, ...], ...]]:
-    """Everything from the beginning, as a third party checks an alarm."""
+    """Everything from the beginning, as a third party checks an alarm.
+
+    >>> monitor = Monitor(1, (Detector(Kind.FLOOR, 5.0, floor=0.05),))
+    >>> _, seen = replay(monitor, [], [Bucket(1, 500, 25), Bucket(2, 500, 60)])
+    >>> [look[0].alarm for look in seen]
+    [False, True]
+    """
     state, seen = begin(monitor, reference), []
     for bucket in buckets:
         state, readings = update(monitor, state, bucket)

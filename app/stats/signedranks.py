@@ -46,7 +46,11 @@ def wilcoxon(differences: ArrayLike, *, level: float = 0.95) -> Tested:
 
 
 def midranks(values: Floats) -> Floats:
-    """1 … n along the last axis of a vector, ties sharing their mean rank."""
+    """1 … n along the last axis of a vector, ties sharing their mean rank.
+
+    >>> midranks(np.array([5.0, 1.0, 5.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])
 

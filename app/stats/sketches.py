@@ -91,14 +91,22 @@ class Sketch:
 
 
 def bin_of(values: Floats) -> Ints:
-    """0 for 1e-9 and below, then bins whose ends are 2 % apart; monotone."""
+    """0 for 1e-9 and below, then bins whose ends are 2 % apart; monotone.
+
+    >>> bin_of(np.array([0.0, 1.0, 1.01, 1.03])).tolist()
+    [0, 1037, 1037, 1038]
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         place = np.ceil(np.log(values / SMALLEST) / _LOG_BASE)
     return np.where(values > SMALLEST, np.clip(place, 1, BINS - 1), 0).astype(np.int64)
 
 
 def middle_of(bins: ArrayLike) -> Floats:
-    """What a bin stands for: within 1 % of all in it; 0 for bin 0."""
+    """What a bin stands for: within 1 % of all in it; 0 for bin 0.
+
+    >>> middle_of(bin_of(np.array([0.25]))).round(3).tolist()
+    [0.248]
+    """
     number = np.asarray(bins, np.float64)
     return np.where(number > 0, SMALLEST * _BASE**number * (1 - ACCURACY), 0.0)
 

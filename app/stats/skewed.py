@@ -28,10 +28,11 @@ class PositiveMean:
     smooth: Smooth
     top: float
 
-    def fixed(self, level: float) -> Estimates:
+    def fixed(self, level: float, *, guaranteed: bool = False) -> Estimates:
         plain, n = self.smooth.fixed(level), self.smooth.rows
         strained = strain(self.smooth.value, self.smooth.variance, n, level)
-        joined, bounded = strained > JOINED_ABOVE, strained > BOUNDED_ABOVE
+        bounded = (strained > BOUNDED_ABOVE) | (guaranteed & (n > 1))
+        joined = (strained > JOINED_ABOVE) | bounded
         if not joined.any():
             return plain
         value, error = self.smooth.value, np.sqrt(self.smooth.variance / np.maximum(n, 1))
@@ -44,7 +45,7 @@ class PositiveMean:
             low=np.where(bounded, np.maximum(value - reach, 0.0), plain.low),
             high=np.where(bounded, np.minimum(value + reach, self.top), high),
             method=tuple(np.select([bounded, joined], ["empirical bernstein", "t, joined by log t"], "t").tolist()),
-            note=notes(plain.note, counted(bounded, RARE)),
+            note=notes(plain.note, counted(strained > BOUNDED_ABOVE, RARE)),
         )
 
     def anytime(self, level: float) -> Interval:

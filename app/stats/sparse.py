@@ -43,7 +43,11 @@ class Sparse:
 
 
 def consolidate(key: NDArray[np.uint64], amount: NDArray[np.int64]) -> Sparse:
-    """Entries in any order, repeated or not → Sparse. `key` is cell << 32 | code, see `keys`."""
+    """Entries in any order, repeated or not → Sparse. `key` is cell << 32 | code, see `keys`.
+
+    >>> consolidate(np.array([7, 3, 7], np.uint64), np.array([1, 2, 4])).amount.tolist()
+    [2, 5]
+    """
     order = np.argsort(key, kind="stable")  # merges the runs that are in order already
     key, amount = key[order], amount[order]
     starts = run_starts(key)
@@ -56,11 +60,19 @@ def consolidate(key: NDArray[np.uint64], amount: NDArray[np.int64]) -> Sparse:
 
 
 def run_starts(ordered: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """Where each new value of an ordered array begins."""
+    """Where each new value of an ordered array begins.
+
+    >>> run_starts(np.array([4, 4, 9], np.uint64)).tolist()
+    [0, 2]
+    """
     return np.flatnonzero(np.concatenate((np.ones(min(ordered.size, 1), np.bool_), ordered[1:] != ordered[:-1])))
 
 
 def keys(cell: NDArray[np.integer], code: NDArray[np.integer]) -> NDArray[np.uint64]:
+    """
+    >>> keys(np.array([1]), np.array([7])).tolist() == [2**32 + 7]
+    True
+    """
     return cell.astype(np.uint64) << CELL_SHIFT | code.astype(np.uint64)
 
 
@@ -80,12 +92,21 @@ def merge(parts: Sequence[Sparse]) -> Sparse:
 
 
 def negate(sparse: Sparse) -> Sparse:
-    """What takes `sparse` back: `merge([a, negate(a)])` is empty."""
+    """What takes `sparse` back: `merge([a, negate(a)])` is empty.
+
+    >>> negate(Sparse(np.array([0], np.uint32), np.array([7], np.uint32), np.array([2]))).amount.tolist()
+    [-2]
+    """
     return Sparse(sparse.cell, sparse.code, -sparse.amount)
 
 
 def regroup(sparse: Sparse, target: NDArray[np.integer]) -> Sparse:
-    """Renumber cells: cell i becomes `target[i]`; equal targets are summed, a negative one drops the cell."""
+    """Renumber cells: cell i becomes `target[i]`; equal targets are summed, a negative one drops the cell.
+
+    >>> three = Sparse(np.arange(3, dtype=np.uint32), np.full(3, 7, np.uint32), np.array([1, 2, 4]))
+    >>> regroup(three, np.array([0, 0, -1])).amount.tolist()
+    [3]
+    """
     moved = target[sparse.cell]
     kept = np.flatnonzero(moved >= 0)
     return consolidate(keys(moved[kept].astype(np.uint32), sparse.code[kept]), sparse.amount[kept])
@@ -114,12 +135,20 @@ def summed(sparse: Sparse) -> Sparse:
 
 
 def core_only(sparse: Sparse) -> Sparse:
-    """The entries of families below 16: what counts, sums and delays need."""
+    """The entries of families below 16: what counts, sums and delays need.
+
+    >>> len(core_only(Sparse(np.zeros(2, np.uint32), np.array([1, 17 << 24], np.uint32), np.array([2, 5]))))
+    1
+    """
     return _where(sparse, ~is_hist(sparse.code))
 
 
 def hist_only(sparse: Sparse) -> Sparse:
-    """The rest: `merge([core_only(s), hist_only(s)])` is `s`."""
+    """The rest: `merge([core_only(s), hist_only(s)])` is `s`.
+
+    >>> hist_only(Sparse(np.zeros(2, np.uint32), np.array([1, 17 << 24], np.uint32), np.array([2, 5]))).amount.tolist()
+    [5]
+    """
     return _where(sparse, is_hist(sparse.code))
 
 

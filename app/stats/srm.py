@@ -24,6 +24,7 @@ class SplitCheck:
     n: int
     method: str = "χ² and multinomial-dirichlet e-value"
     assumption: str = "units are assigned independently"
+    validity: str = "p at a fixed n; log_e and anytime_p at any time"
 
     @property
     def blocks(self) -> bool:

@@ -20,6 +20,10 @@ NEGLIGIBLE = 1e-19  # of the sum so far: what is left beyond changes no bit that
 
 
 def started(size: int) -> Terms:
+    """
+    >>> started(2)
+    (-inf, -inf)
+    """
     return (-inf,) * size
 
 
@@ -49,7 +53,11 @@ def log_value(log_m: Terms) -> float:
 
 
 def weighted_value(log_m: Terms, spent: float) -> float:
-    """As `edetector.weighted_value`."""
+    """As `edetector.weighted_value`.
+
+    >>> weighted_value(started(2), 0.0)
+    0.0
+    """
     value = log_value(log_m)
     if spent >= 1:
         return value

@@ -44,6 +44,11 @@ class Database:
         self._open: WeakSet[Any] = WeakSet()  # asyncpg's connections, of both pools
         self._silent = False
 
+    @property
+    def statement_timeout_s(self) -> float:
+        """After so long a statement is given up."""
+        return self._settings.command_timeout_s
+
     async def open(self) -> None:
         with as_unavailable():
             self._pool = await asyncpg.create_pool(

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 KEPT = timedelta(hours=24)
 KEPT_ANSWERS = "kept answers"  # what the key that encrypts them is derived for
-LEASE = timedelta(seconds=60)  # longer than any request takes: its statements are given up long before
+STATEMENTS = 12  # more than any use case has; each is given up after `ASSAY_DATABASE__COMMAND_TIMEOUT_S`
 NONCE = 12  # bytes, what AES-GCM wants
 
 
@@ -57,6 +57,7 @@ class Claims:
         self._database = database
         self._clock = clock
         self._secret = secret
+        self._lease = STATEMENTS * timedelta(seconds=database.statement_timeout_s)
 
     async def claim(self, principal: str, text: str, request: bytes, request_id: str) -> Claim | Answer:
         """The claim, or the answer that the same request was given before.
@@ -106,7 +107,7 @@ class Claims:
 
     async def _demand_abandoned(self, session: Session, row: IdempotencyTable) -> None:
         """Whoever claimed it has neither answered nor given up: it works still, or it is dead."""
-        left = row.claimed_at + LEASE - to_datetime(self._clock.now_us())
+        left = row.claimed_at + self._lease - to_datetime(self._clock.now_us())
         if left > timedelta(0):
             raise _under_way(left)
         if await repository.was_carried_out(session, row):

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from app.auth.scopes import SCOPES_OF, Role
 from app.core.clock import FrozenClock, rfc3339
 from app.db.engine import Database
-from tests.house.test_routes import OPERATIONS
+from tests.house.test_routes import ENDLESS, OPERATIONS, address
 from tests.support.http import PASSWORD, Identities, bearer, client_of
 
 MUTATING = {
@@ -183,6 +183,16 @@ class TestEveryChange:
             assert await state(database) == before, operation
             async with database.connection() as connection:
                 await connection.execute("alter table audit drop constraint full_up")
+
+
+class TestReading:
+    async def test_leaves_no_row(self, admin: httpx.AsyncClient, database: Database) -> None:
+        model = (await _model(admin)).removeprefix("/models/")
+        before = len(await numbers(database))
+        for method, path, _ in OPERATIONS:
+            if method == "GET" and not path.endswith(ENDLESS):
+                assert (await admin.get(address(path, model))).status_code < 500
+        assert len(await numbers(database)) == before
 
 
 class TestWhatIsRefused:

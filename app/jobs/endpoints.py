@@ -40,7 +40,7 @@ async def list_jobs(
 
 @router.get("/{job_id}", summary="Get a job", responses=responses(JobNotFound, InvalidRequest, Unavailable))
 async def get_job(job_id: JobId, principal: Reader, service: Service) -> JobAnswer:
-    """JobStatus, progress, and how it ended. Ended jobs are kept for 30 days."""
+    """Status, progress, and how it ended. Ended jobs are kept for 30 days."""
     return await service.get(job_id, principal=principal)
 
 

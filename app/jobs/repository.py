@@ -21,7 +21,8 @@ _COLUMNS = (
     "result, error, created_by, created_at, started_at, finished_at"
 )
 _OPEN = "status in ('queued', 'running')"
-_SEND = f"""procrastinate_defer_jobs_v1(array[row('{QUEUE}', '{MESSAGE}', 0, null, null,
+# whoever was begun before goes first
+_SEND = f"""procrastinate_defer_jobs_v1(array[row('{QUEUE}', '{MESSAGE}', least(attempt, 1), null, null,
     jsonb_build_object('job', id, 'attempt', attempt + 1), due_at)::procrastinate_job_to_defer_v1])"""
 _TELL = f"pg_notify('{CHANNEL}', id::text)"
 

@@ -258,6 +258,17 @@ class TestRescue:
         assert [attempt for _, attempt, _ in work.seen] == [2]
         assert await messages(database) == 0
 
+    async def test_lets_them_go_before_those_that_were_never_begun(
+        self, database: Database, work: Work, runner: Runner
+    ) -> None:
+        lost = await self.claimed(database, worker=999)
+        waiting = [await enqueue(database, "add", numbers=[]) for _ in range(3)]
+        await runner.rescue()
+        async with working(database, *work.tasks(), concurrency=1):
+            for job_id in waiting:
+                await ended(database, job_id)
+        assert [job_id for job_id, _, _ in work.seen] == [lost.id, *waiting]
+
     async def test_leaves_jobs_of_live_workers(self, database: Database, runner: Runner) -> None:
         async with database.connection() as connection:
             worker = await connection.fetchval("select worker_id from procrastinate_register_worker_v1()")

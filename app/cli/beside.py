@@ -31,7 +31,7 @@ def worker_beside(settings: Settings) -> Iterator[Callable[[], None]]:
 class _Beside:
     def __init__(self, settings: Settings) -> None:
         self._command = [sys.executable, "-m", "app.cli", "worker", "--beside", str(os.getpid())]
-        self._environment = environment(settings)
+        self._settings = settings
         self._stop = threading.Event()
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +41,7 @@ class _Beside:
             with self._turn:
                 if self._stop.is_set():
                     return
-                self._process = subprocess.Popen(self._command, env=self._environment)  # noqa: S603  ourselves
+                self._process = subprocess.Popen(self._command, env=environment(self._settings))  # noqa: S603
             self._process.wait()
             self._stop.wait(RESTART_S)
 

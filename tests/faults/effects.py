@@ -39,7 +39,7 @@ async def main(url: str, heartbeat_s: float, stalled_s: float) -> None:
     settings = JobsSettings(heartbeat_s=heartbeat_s, stalled_s=stalled_s, retry_wait_s=0.1)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await Worker(database, [Task("effect", leave_an_effect)], settings, concurrency=4).run(stop)
+    await Worker(database, [Task("effect", leave_an_effect)], settings, concurrency=8).run(stop)
     await database.close()
 
 

@@ -80,12 +80,13 @@ class Plan:
     heartbeat_s: float = 1.0
     stalled_s: float = 3.0
     retried_within_s: float = 6.0
+    pause_s: float = 0.5  # before a kill, at most
     seconds: tuple[float, float] = (0.3, 2.5)  # that a job takes
 
 
 SMOKE = Plan(3, 10)
-LONG = Plan(60, 200, instead=True)
-PRODUCTION = Plan(8, 30, instead=True, heartbeat_s=10.0, stalled_s=30.0, retried_within_s=60.0)
+LONG = Plan(60, 300, instead=True, pause_s=3.0)
+PRODUCTION = Plan(8, 30, instead=True, heartbeat_s=10.0, stalled_s=30.0, retried_within_s=60.0, pause_s=5.0)
 
 
 @pytest.mark.fault("F4", "F6", "G7")
@@ -109,7 +110,7 @@ class TestKilledWorkers:
             jobs = await enqueue(database, draw, plan)
             for _ in range(plan.kills):
                 await at_work(database)
-                await asyncio.sleep(draw.uniform(0.0, 0.5))
+                await asyncio.sleep(draw.uniform(0.0, plan.pause_s))
                 await asyncio.to_thread(started.kill, draw)
                 if plan.instead:
                     await there(database, plan.workers)

@@ -36,7 +36,10 @@ class Run:
         self._told = stage, now
 
     async def hold(self, connection: Any) -> None:
-        """From here to the end of the caller's transaction the job is this attempt's. Raises `Superseded`."""
+        """From here to the end of the caller's transaction the job is this attempt's. Raises `Superseded`.
+
+        It locks the job's row, so progress can't be told meanwhile.
+        """
         if not await repository.hold(connection, self.job):
             raise Superseded
 

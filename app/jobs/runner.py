@@ -7,6 +7,7 @@ that is not the next one is not begun, and one that is not the current one write
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -90,8 +91,8 @@ class Runner:
         except Superseded:
             logger.warning("job %d: attempt %d was overtaken and wrote nothing more", job.id, job.attempt)
         except asyncio.CancelledError:
-            if not entry.stopped:  # this process ends: the next worker goes on at once
-                await self._end(job, lambda connection: repository.again(connection, job, wait_s=0.0))
+            if not entry.stopped:  # this process ends
+                await self._hand_over(job)
                 raise
             await self._end(job, lambda connection: repository.cancelled(connection, job))
         except Exception as error:
@@ -120,6 +121,12 @@ class Runner:
             return await repository.fail(connection, job, problem)
         wait_s = self._settings.retry_wait_s * BACK_OFF**job.failures
         return await repository.again(connection, job, wait_s=wait_s, error=problem, failures=1)
+
+    async def _hand_over(self, job: Job) -> None:
+        """Another worker goes on at once; where the database is away now, once this one has been silent long enough."""
+        with suppress(Unavailable):
+            async with self._database.transaction() as connection:
+                await repository.again(connection, job, wait_s=0.0)
 
     async def _end(self, job: Job, write: Callable[[Any], Awaitable[bool]]) -> None:
         """Writes the end; where the job is another's by then there is none."""

@@ -1,18 +1,15 @@
 """SQL of the status that no other slice answers."""
 
 from dataclasses import dataclass
-
-from sqlalchemy import text
-
-from app.db.engine import ReadSession
+from typing import Any
 
 MOST_WAITING = 100_000  # counting stops here, so that a flood of labels without predictions costs a status 20 ms
 
 # A key begins with its model's number.
-_PULSE = text(
+_PULSE = (
     "select id, revision, lifecycle_revision, "
     "(select count(*) from (select from label_waiting where key >= int4send(m.id) and key < int4send(m.id + 1) "
-    "limit :most) as found) as waiting from model as m where model_id = :model_id"
+    "limit $2) as found) as waiting from model as m where model_id = $1"
 )
 
 
@@ -26,6 +23,7 @@ class Pulse:
     waiting: int
 
 
-async def pulse(session: ReadSession, model_id: str) -> Pulse | None:
-    row = (await session.execute(_PULSE, {"model_id": model_id, "most": MOST_WAITING})).one_or_none()
+async def pulse(connection: Any, model_id: str) -> Pulse | None:
+    """On a connection of the hot pool: a status is asked for all the time, and mostly nothing else was to be read."""
+    row = await connection.fetchrow(_PULSE, model_id, MOST_WAITING)
     return None if row is None else Pulse(*row)

@@ -3,7 +3,7 @@
 from app.auth.principal import Principal
 from app.core.clock import Clock, to_datetime
 from app.core.errors import InvalidRequest, Place
-from app.db.engine import Database, ReadSession
+from app.db.engine import Database
 from app.lifecycle import setup
 from app.lifecycle.answers import SetupAnswer, StatusAnswer
 from app.lifecycle.errors import PreconditionMissing, StaleRevision
@@ -42,12 +42,11 @@ class LifecycleService:
 
     async def status(self, model_id: str) -> tuple[StatusAnswer, str]:
         """The model now, and the entity tag of its lifecycle; labels that arrive change the answer, not the tag."""
-        async with self._database.read() as session:
-            now = await pulse(session, model_id)
-            if now is None:
-                raise ModelNotFound.of(model_id)
-            model = await self._registered(session, model_id, now)
-        answer = await self._answer(model, now)
+        async with self._database.connection() as connection:
+            now = await pulse(connection, model_id)
+        if now is None:
+            raise ModelNotFound.of(model_id)
+        answer = await self._answer(await self._registered(model_id, now), now)
         return answer, etag(answer.revision)
 
     async def update(
@@ -70,11 +69,12 @@ class LifecycleService:
         self._catalogue.forget(model_id)
         return await self.status(model_id)
 
-    async def _registered(self, session: ReadSession, model_id: str, now: Pulse) -> Registered:
+    async def _registered(self, model_id: str, now: Pulse) -> Registered:
         """Everything in it counts the lifecycle revision up when it changes, so it is read once for each."""
         known = self._known.get(model_id)
         if known is None or (known.number, known.revision) != (now.number, now.lifecycle_revision):
-            known = self._known[model_id] = await registered(session, model_id)
+            async with self._database.read() as session:
+                known = self._known[model_id] = await registered(session, model_id)
         return known
 
     async def _answer(self, model: Registered, now: Pulse) -> StatusAnswer:

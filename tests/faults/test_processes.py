@@ -46,16 +46,22 @@ def workers(product: ServedProduct) -> set[int]:
     return {pid for pid in children(product.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
+def begun(product: ServedProduct) -> int:
+    """How many workers have ever begun to serve."""
+    return product.log.read_text().count("Application startup complete")
+
+
 class WorkerKilled(Fault):
     """SIGKILL of one worker; the other goes on, and the supervisor starts a new one."""
 
     def __init__(self, product: ServedProduct, draw: random.Random) -> None:
         self._product, self._draw = product, draw
         self._victim = 0
-        self.unserved = 0
+        self._began = 0
 
     async def set_up(self) -> None:
-        await until(self.recovered)
+        await until(self.complete)
+        self._began = begun(self._product)
 
     async def inject(self) -> None:
         self._victim = self._draw.choice(sorted(workers(self._product)))
@@ -68,10 +74,14 @@ class WorkerKilled(Fault):
         """The supervisor's business."""
 
     async def recovered(self) -> bool:
+        """Another one has begun to serve."""
+        return begun(self._product) > self._began and await self.complete()
+
+    async def complete(self) -> bool:
         return len(workers(self._product) - {self._victim}) == WORKERS and await ready(self._product)
 
     async def clean_up(self) -> None:
-        await until(self.recovered)
+        await until(self.complete)
 
 
 def address_space(pid: int) -> int:

@@ -18,7 +18,8 @@ from app.core.edge import UNMATCHED
 from app.core.errors import Problem
 from app.core.http import MEDIA_TYPE, HeadTooLarge, HeadTooSlow, MalformedRequest, document
 
-MAX_HEAD_BYTES = 64 << 10  # a head, or the trailer of a chunked body; browsers and proxies stay below 32 KiB
+# Of a head, or the trailer of a chunked body, that does not come in one read; browsers and proxies stay below 32 KiB.
+MAX_HEAD_BYTES = 64 << 10
 
 
 class BoundedConfig(Config):

@@ -32,6 +32,9 @@ commands = subcommands()
 
     SIGTERM and Ctrl-C end it when the requests under way are answered, after {_DRAIN_S:g} s at the latest
     (ASSAY_HTTP__DRAIN_TIMEOUT_S). Without ASSAY_DATABASE__URL it keeps an embedded PostgreSQL under ASSAY_DATA_DIR.
+
+    A socket that a service manager hands over (systemd's LISTEN_FDS) is used instead of the port: the next server can
+    start on it while the last one ends, and no request is lost.
     """,
     epilog="Examples: assay serve · assay serve --workers 4 --no-migrate",
 )

@@ -35,20 +35,24 @@ def bind(settings: Settings) -> socket.socket:
     A service manager may hold the socket and hand it over (systemd's LISTEN_FDS): then the next server starts on it
     while the last one ends, and no connection is refused in between.
     """
-    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
-        return socket.socket(fileno=HANDED_OVER)
+    handed_over = os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
+    listening = socket.socket(fileno=HANDED_OVER) if handed_over else _bound(settings)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+    listening.set_inheritable(True)
+    return listening
+
+
+def _bound(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.http.host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         listening.bind((settings.http.host, settings.port))
         listening.listen(BACKLOG)  # from here on nobody else can bind it
     except OSError as error:
         listening.close()
         raise PortTaken(f"can't listen on {settings.http.host}, port {settings.port}: {error.strerror}") from error
-    listening.set_inheritable(True)
     return listening
 
 

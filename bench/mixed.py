@@ -31,7 +31,7 @@ def run(*, full: bool) -> None:
         f"LOAD, {USERS} users, {MODELS} models, {BATCH} rows a batch",
         [*_lines("paced", steady), *_lines("no pause", pressed)],
         f"paced: each rests {PAUSE_S * 1000:g} ms after an answer. The lines of each kind are p50 / p95 / p99. The "
-        "client is one more process on the same cores, so its own work is in these times. Limits are counted, but none is met",
+        "client is one more process on the same cores, so its own work is in these times. No limit is met",
     )
 
 

@@ -1,8 +1,10 @@
 """From the text in `Authorization` to a `Principal`; what was found holds for five seconds."""
 
+import asyncio
 import hashlib
 import hmac
 import re
+from functools import partial
 from uuid import UUID
 
 from app.auth import repository
@@ -17,6 +19,7 @@ from app.db.engine import Database
 
 FRESH_US = 5 * SECOND  # a revoked log-in or key is refused everywhere after this
 REMEMBERED = 10_000
+Found = tuple[Principal, int]  # and how long it holds, in µs of the clock
 KEY_FORM = re.compile(r"aqt_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
 
 
@@ -29,21 +32,34 @@ class Authenticator:
         self._usage = usage
         self._clock = clock
         self._known: Remembered[str, Principal] = Remembered(REMEMBERED)
+        self._asked: dict[str, asyncio.Task[Found]] = {}
 
     async def principal(self, credential: str) -> Principal:
         known = self._known.get(credential, self._clock.now_us())
-        if known is not None:
-            return known
-        key = KEY_FORM.fullmatch(credential)
-        if key is not None:
-            return await self._of_key(credential, key[1], key[2])
-        return await self._of_user(credential, self._tokens.verify(credential))
+        return known or (await asyncio.shield(self._asked.get(credential) or self._ask(credential)))[0]
 
     def forget(self) -> None:
         """Called when a right was taken away here; other processes notice within five seconds."""
         self._known.clear()
+        self._asked.clear()
 
-    async def _of_user(self, token: str, claims: Claims) -> Principal:
+    def _ask(self, credential: str) -> "asyncio.Task[Found]":
+        """One query for all who come with a credential meanwhile: a busy one must not take up every connection."""
+        key = KEY_FORM.fullmatch(credential)
+        work = self._of_key(key[1], key[2]) if key else self._of_user(self._tokens.verify(credential))
+        asked = self._asked[credential] = asyncio.create_task(work)
+        asked.add_done_callback(partial(self._answered, credential))
+        return asked
+
+    def _answered(self, credential: str, asked: "asyncio.Task[Found]") -> None:
+        failed = asked.cancelled() or asked.exception() is not None
+        if self._asked.get(credential) is not asked:
+            return  # forgotten meanwhile: it may have read what was before
+        del self._asked[credential]
+        if not failed:
+            self._known.put(credential, *asked.result())
+
+    async def _of_user(self, claims: Claims) -> Found:
         now = self._clock.now_us()
         async with self._database.read() as session:
             standing = await repository.standing(session, _uuid(claims.sid), to_datetime(now))
@@ -58,10 +74,9 @@ class Authenticator:
             user_id=standing.user_id,
             session_id=claims.sid,
         )
-        self._known.put(token, principal, min(now + FRESH_US, claims.exp * SECOND))
-        return principal
+        return principal, min(now + FRESH_US, claims.exp * SECOND)
 
-    async def _of_key(self, credential: str, key_id: str, secret: str) -> Principal:
+    async def _of_key(self, key_id: str, secret: str) -> Found:
         now = self._clock.now_us()
         async with self._database.read() as session:
             key = await repository.api_key(session, key_id, to_datetime(now))
@@ -78,8 +93,7 @@ class Authenticator:
             key_id=key.id,
         )
         end = now + FRESH_US if key.expires_at is None else min(now + FRESH_US, from_datetime(key.expires_at))
-        self._known.put(credential, principal, end)
-        return principal
+        return principal, end
 
 
 def _uuid(text: str) -> UUID:

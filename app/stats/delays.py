@@ -2,6 +2,7 @@
 
 Kaplan-Meier on binned delays: a labelled prediction is an event at its delay, an unlabelled one is censored at its age.
 Labels that never come make the curve level off below 1; what is expected of a bucket is measured against that level.
+Where the delay depends on the outcome, `late` weighs what has come by its chance to have come.
 """
 
 from dataclasses import dataclass, field

@@ -12,7 +12,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from app.stats.auc import delong
+from app.stats.delong import delong
 from app.stats.intervals import z_of
 from app.stats.tested import Tested, interval, withheld
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, betaln, chdtrc, gammaln, ndtr
 
-from app.stats.auc import delong
+from app.stats.delong import delong
 from app.stats.intervals import wilson, z_of
 from app.stats.tested import Tested, interval, withheld
 

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from app.stats import comparison as compare
-from app.stats.auc import delong
+from app.stats.delong import delong
 from tests.stats.reference import D_NAME, D, same
 
 CV = f"nadeau_bengio d={D} n_test/n_train=1/9: t, p(df=9)"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from app.stats import intervals
-from app.stats.auc import Ranks, delong, delong_interval
+from app.stats.auc import Ranks, delong_interval
 from app.stats.calibration import errors
+from app.stats.delong import delong
 from app.stats.metrics import estimate
 from app.stats.tally import Shape, Tally, Task
 from tests.stats.reference import VALUES, same

@@ -192,7 +192,7 @@ def v16(runs: int, rng: Generator) -> Result:
     """From 1,000 rows; losses of rare events too, where the method changes by itself."""
     found = {}
     for rate in (0.003, 0.01, 0.1, 0.5):
-        large, small = losses(rng, 1_000_000, 1, rate), losses(rng, 1000, runs, rate)
+        large, small = losses(rng, 500_000, 1, rate), losses(rng, 1000, runs, rate)
         for name in ("log_loss", "brier"):
             seen = estimate(small, name)
             found[f"{name} {rate}"] = missed(seen.low, seen.high, float(estimate(large, name).value[0]))

@@ -22,6 +22,8 @@ create table effect (job int8 not null)
 
 
 async def main(url: str, heartbeat_s: float, stalled_s: float) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     database = Database(url, DatabaseSettings())
     await database.open()
 
@@ -37,8 +39,6 @@ async def main(url: str, heartbeat_s: float, stalled_s: float) -> None:
             await run.finish(connection, {})
 
     settings = JobsSettings(heartbeat_s=heartbeat_s, stalled_s=stalled_s, retry_wait_s=0.1)
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await Worker(database, [Task("effect", leave_an_effect)], settings, concurrency=8).run(stop)
     await database.close()
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -86,7 +87,9 @@ class Plan:
 
 SMOKE = Plan(3, 10)
 LONG = Plan(60, 300, instead=True, pause_s=3.0)
-PRODUCTION = Plan(8, 30, instead=True, heartbeat_s=10.0, stalled_s=30.0, retried_within_s=60.0, pause_s=5.0)
+PRODUCTION = Plan(
+    4, 30, instead=True, heartbeat_s=10.0, stalled_s=30.0, retried_within_s=60.0, pause_s=5.0, seconds=(10.0, 30.0)
+)
 
 
 @pytest.mark.fault("F4", "F6", "G7")
@@ -106,19 +109,19 @@ class TestKilledWorkers:
         async with database.connection() as connection:
             await connection.execute(TABLES)
         with workers(database_url, plan) as started:
-            await there(database, plan.workers)
+            await there(database, plan)
             jobs = await enqueue(database, draw, plan)
             for _ in range(plan.kills):
                 await at_work(database)
                 await asyncio.sleep(draw.uniform(0.0, plan.pause_s))
                 await asyncio.to_thread(started.kill, draw)
                 if plan.instead:
-                    await there(database, plan.workers)
+                    await there(database, plan)
             await all_ended(database)
             codes = await asyncio.to_thread(started.stop)
         await report(database, jobs, plan, f"{plan.kills} kills of workers", started.killed)
         await database.close()
-        assert set(codes) == {0}
+        assert set(codes) <= ({0, -signal.SIGTERM} if plan.instead else {0})  # the last one may not have begun
 
 
 @pytest.mark.fault("F7")
@@ -135,7 +138,7 @@ class TestAKilledDatabase:
             async with database.connection() as connection:
                 await connection.execute(TABLES)
             with workers(server.url, plan) as started:
-                await there(database, plan.workers)
+                await there(database, plan)
                 jobs = await enqueue(database, random.Random(1), plan)
                 await at_work(database)
                 await asyncio.to_thread(kill_postgres, folder)
@@ -156,10 +159,10 @@ async def enqueue(database: Database, draw: random.Random, plan: Plan) -> list[i
     return made
 
 
-async def there(database: Database, workers: int) -> None:
-    """Returns when so many workers take jobs."""
-    alive = "last_heartbeat > now() - interval '1.5 s'"
-    await _until(database, f"select count(*) >= {workers - 1} from procrastinate_workers where {alive}")
+async def there(database: Database, plan: Plan) -> None:
+    """Returns when the workers take jobs; one may still be starting."""
+    alive = f"last_heartbeat > now() - interval '{1.5 * plan.heartbeat_s} s'"
+    await _until(database, f"select count(*) >= {plan.workers - 1} from procrastinate_workers where {alive}")
 
 
 async def at_work(database: Database) -> None:
@@ -172,7 +175,12 @@ async def at_work(database: Database) -> None:
 
 
 async def all_ended(database: Database) -> None:
-    await _until(database, "select not exists (select from job where status in ('queued', 'running'))")
+    """Returns when no job is left to do, nor a message that somebody lost."""
+    await _until(
+        database,
+        "select not exists (select from job where status in ('queued', 'running')) "
+        "and not exists (select from procrastinate_jobs)",
+    )
 
 
 async def _until(database: Database, question: str) -> None:
@@ -197,18 +205,16 @@ async def report(
             "select a.pid, extract(epoch from b.at)::float8 as at from begun a join begun b "
             "on b.job = a.job and b.attempt = a.attempt + 1"
         )
-        left = await connection.fetchval("select count(*) from procrastinate_jobs")
     ends = Counter(status[job] for job in jobs)
     lost = [job for job in jobs if status[job] == "succeeded" and not effects[job]]
     twice = [job for job, count in effects.items() if count > 1]
     longest = max((row["at"] - killed[row["pid"]] for row in again if row["pid"] in killed), default=0.0)
     print(
         f"{what}, {len(jobs)} jobs: {dict(ends)}, {len(again)} begun again; lost {len(lost)}, done twice {len(twice)}; "
-        f"from the kill to the next attempt at most {longest:.1f} s; messages left {left}"
+        f"from the kill to the next attempt at most {longest:.1f} s"
     )
     assert (lost, twice) == ([], [])
     assert ends["succeeded"] + ends["failed"] == len(jobs)  # a job that saw three workers die is given up
     assert ends["failed"] <= plan.kills // MAX_FAILURES
     assert len(effects) == ends["succeeded"]
     assert longest <= plan.retried_within_s
-    assert left == 0

@@ -99,9 +99,8 @@ class TestServe:
         os.kill(victim, signal.SIGKILL)
         assert scraped(command.url) >= told
         seconds = command.wait_for(lambda: len(workers(command.process.pid) - {victim}) == 2)
-        assert seconds < 5  # until it is there; until it answers, only its own share of the time can be judged
+        assert seconds < 5  # until it is there; how soon it answers is judged by the fault F3
         each_answers_more_than(command, before)
-        assert max(processor_seconds(worker) for worker in workers(command.process.pid)) < 5
         assert scraped(command.url) == sum(answered_by_each(command).values()) > told
 
 

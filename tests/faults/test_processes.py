@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,8 @@ class WorkerStarved(WorkerKilled):
         return soft != resource.RLIM_INFINITY
 
     async def recover(self) -> None:
-        os.kill(self._victim, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has died of it
+            os.kill(self._victim, signal.SIGKILL)
 
 
 @pytest.mark.fault("F3", "F1")

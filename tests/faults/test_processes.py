@@ -21,7 +21,7 @@ from tests.faults import ledger
 from tests.faults.injecting import Fault, children, health, inflicted, ready, until
 from tests.support.counts import Counts, forms
 from tests.support.room import room
-from tests.support.served import ServedProduct
+from tests.support.served import ServedProduct, wait_for
 from tests.support.wire import Answer, Wire, request
 
 WORKERS = 2
@@ -38,6 +38,7 @@ def pair() -> Iterator[ServedProduct]:
         served = ServedProduct(folder, "--workers", str(WORKERS))
         served.start()
         try:
+            wait_for(lambda: begun(served) == WORKERS)
             served.wait_until_ready()
             yield served
         finally:
@@ -134,7 +135,7 @@ def send_much(port: int, head: list[tuple[bytes, bytes]]) -> tuple[int, float]:
     body = json.dumps({"predictions": [row] * BIG_ROWS}).encode()
     begun_at = time.monotonic()
     with Wire(port, timeout_s=HANGS_S) as wire:
-        status = wire.ask(request("POST", "/api/v1/models/starved/predictions", head, body)).status
+        status = wire.ask(request("POST", "/api/v1/models/none/predictions", head, body)).status
     return status, time.monotonic() - begun_at
 
 

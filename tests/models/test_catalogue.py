@@ -94,7 +94,7 @@ class TestOtherProcesses:
     async def test_are_heard_again_after_the_connection_was_lost(
         self, database: Database, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("app.models.catalogue.STALE_S", 0.05)
+        monkeypatch.setattr("app.db.listening.RECONNECT_S", 0.05)
         stop = asyncio.Event()
         listening = asyncio.create_task(catalogue.run(stop))
         await asyncio.sleep(0.1)

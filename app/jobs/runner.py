@@ -63,6 +63,9 @@ class Runner:
 
     async def deliver(self, job_id: int, attempt: int, worker: int) -> None:
         """Does an attempt and writes down how it ended; one that is not due is left alone."""
+        entry = self._under_way.get(job_id)
+        if entry is not None and attempt <= entry.attempt:
+            return  # the message of an attempt that is past
         if job_id in self._taken:  # an attempt of before is at its end here; the message comes again
             raise Unavailable(f"job {job_id} is still at work in this process")
         self._taken.add(job_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import NotFound
+from app.core.errors import NotFound, Unavailable
 from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.job import Job, JobStatus, NewJob
@@ -168,6 +168,18 @@ class TestTheFence:
             assert await repository.claim(connection, job_id, 1, 1) is not None
             assert await repository.claim(connection, job_id, 1, 2) is None
             assert await repository.claim(connection, job_id, 2, 2) is None
+
+    async def test_lets_the_message_of_an_earlier_attempt_pass(self, database: Database, work: Work) -> None:
+        runner = Runner(database, work.tasks(), QUICK)
+        job_id = await enqueue(database, "wait")
+        doing = asyncio.ensure_future(runner.deliver(job_id, 1, 1))
+        await until(database, job_id, lambda job: bool(work.seen))
+        await runner.deliver(job_id, 1, 1)
+        with pytest.raises(Unavailable):
+            await runner.deliver(job_id, 2, 1)
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+        assert len(work.seen) == 1
 
     async def test_stops_work_that_another_has_taken_over(self, database: Database, work: Work) -> None:
         async with working(database, *work.tasks()):

@@ -1,7 +1,7 @@
 """A client's connection: uvicorn's, with bounds on what a client may hold, and with its refusals as problems.
 
-uvicorn waits for a request's head for ever, keeps one of any size, and goes on reading a body that was answered long
-ago. An answer that its client does not read is ended by the socket (`server.bind`).
+uvicorn waits for a request's head for ever, keeps one of any size, goes on reading a body that was answered long ago,
+and holds an answer for as long as its client does not read it.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from app.core.http import MEDIA_TYPE, HeadTooLarge, HeadTooSlow, MalformedReques
 
 # Of a head, or the trailer of a chunked body, that does not come in one read; browsers and proxies stay below 32 KiB.
 MAX_HEAD_BYTES = 64 << 10
+UNREAD_S = 30.0  # in that time a client takes as much of an answer as below, or is not there
+TAKEN_BYTES = 16 << 10
 
 
 class BoundedConfig(Config):
@@ -49,6 +51,7 @@ class Connection(HttpToolsProtocol):
         self._fed = False  # whether the last read held bytes of a body
         self._held = 0  # bytes since then, which the parser may keep
         self._timer: TimerHandle | None = None
+        self._unread: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -56,7 +59,21 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
+        self._read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_S, self._look, self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self._read()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        if self.transport.get_write_buffer_size():  # closing waits until it is read
+            self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
         self._fed = False
@@ -96,6 +113,18 @@ class Connection(HttpToolsProtocol):
             self._wait()
         else:
             self._wait_no_more()  # whoever reads the body has a time limit of its own
+
+    def _look(self, before: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left > before - TAKEN_BYTES:
+            self.transport.abort()
+        else:
+            self._unread = self.loop.call_later(UNREAD_S, self._look, left)
+
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _wait(self) -> None:
         if self._timer is None:

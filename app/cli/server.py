@@ -21,7 +21,7 @@ from app.main import create_app
 
 BACKLOG = 2048
 HANDED_OVER = 3  # the first file that a service manager hands over, sd_listen_fds(3)
-UNREAD_MS = 30_000  # a client that takes nothing of its answer for so long is gone
+GONE_MS = 30_000  # a client whose machine acknowledges nothing for so long is gone
 WORKER_START_S = 60  # a worker that isn't ready by then has failed
 
 
@@ -38,7 +38,7 @@ def bind(settings: Settings) -> socket.socket:
     handed_over = os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
     listening = socket.socket(fileno=HANDED_OVER) if handed_over else _bound(settings)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS)
     listening.set_inheritable(True)
     return listening
 

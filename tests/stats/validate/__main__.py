@@ -70,11 +70,12 @@ def full(chosen: list[Check], *, whole: bool) -> int:
     after = record.Record() if whole else record.read()
     after = after.replaced(rows)
     if whole:
-        figures.draw(CONSOLE)
         after = replace(after, machine=machine(), minutes=round((time.monotonic() - started) / 60, 1))
     after = replace(after, rows=tuple(sorted(after.rows, key=lambda row: validate.PROMISED.index(row.id))))
     record.write(after)
     record.PAGE.write_text(rendered(after))
+    if whole:
+        figures.draw(CONSOLE)
     bad = record.failed(rows)
     CONSOLE.print(f"{len(rows) - len(bad)} of {len(rows)} hold" + (f"; not: {', '.join(bad)}" if bad else ""))
     return bool(bad)

@@ -107,10 +107,10 @@ def write(record: Record, path: Path = RECORD) -> None:
 
 
 def commit() -> str:
-    """The checkout's, with a + where the code is not as committed."""
-    git = ["git", "-C", str(ROOT)]
-    head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
-    changed = subprocess.run(
-        [*git, "status", "--porcelain", "app", "tests"], capture_output=True, text=True, check=False
+    """The last that touched the statistics or their checks, with a + where these are not as committed."""
+    git, code = ["git", "-C", str(ROOT)], ["--", "app/stats", "tests/stats"]
+    head, changed = (
+        subprocess.run([*git, *asked, *code], capture_output=True, text=True, check=False)
+        for asked in (["log", "-1", "--format=%h", "--abbrev=12"], ["status", "--porcelain"])
     )
     return (head.stdout.strip() or "none") + ("+" if changed.stdout.strip() else "")

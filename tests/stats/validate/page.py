@@ -34,7 +34,8 @@ def rendered(record: Record) -> str:
     rows = record.rows
     held = sum(row.holds for row in rows)
     commits = sorted({row.commit for row in rows})
-    took = f"the last whole run took {record.minutes:.0f} minutes"
+    cpu = sum(row.seconds for row in rows)
+    took = f"the last whole run took {record.minutes:.0f} minutes, {cpu:.0f} CPU seconds and the peers' own"
     summary = f"**{held} of {len(rows)} hold.** Commit {', '.join(commits)}; {took}."
     seeds = ", ".join(map(str, sorted({row.seed for row in rows})))
     head = HEAD.format(summary=summary, machine=record.machine, seed=seeds)

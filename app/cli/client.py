@@ -9,6 +9,7 @@ import msgspec
 
 TIMEOUT_S = 60.0  # a full batch takes well under a second; a server that folds or checkpoints may take longer
 PATIENCE_S = 120.0  # how long an unreachable or overloaded server is waited for before the command gives up
+FIRST_PATIENCE_S = 5.0  # for a server that has not answered once: the address may be wrong, or it is not running
 MAX_PAUSE_S = 5.0
 _LATER = frozenset({429, 502, 503, 504})
 
@@ -41,6 +42,7 @@ class Client:
         self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=TIMEOUT_S, trust_env=False)
         self._patience_s = patience_s
         self._sleep = sleep
+        self._met = False  # whether it has ever answered
         if token is not None:
             self.identify(token)
 
@@ -69,7 +71,7 @@ class Client:
         return self._answer(lambda: self._http.request(method, path, content=content, headers=headers), repeat=repeat)
 
     def _answer(self, ask: Callable[[], httpx.Response], *, repeat: bool) -> Any:
-        deadline = time.monotonic() + self._patience_s
+        started = time.monotonic()
         pause = 0.2
         while True:
             try:
@@ -80,12 +82,14 @@ class Client:
                 if lost and not repeat:  # it may have been done
                     raise Unreachable(reason) from error
             else:
+                self._met = True
                 if response.status_code not in _LATER:
                     return _content(response)
                 reason = f"{self.url} answers {response.status_code}"
                 pause_asked = _seconds(response.headers.get("Retry-After"))
             wait = max(pause, pause_asked)
-            if time.monotonic() + wait > deadline:
+            patience_s = self._patience_s if self._met else min(self._patience_s, FIRST_PATIENCE_S)
+            if time.monotonic() + wait > started + patience_s:
                 raise Unreachable(reason)
             self._sleep(wait)
             pause = min(pause * 2, MAX_PAUSE_S)

@@ -63,6 +63,8 @@ class Worker:
                     await serving
         except procrastinate.exceptions.ConnectorException as error:
             logger.warning("the queue is not reachable (%s); trying again", type(error).__name__)
+        except Exception:  # whatever the library meets when a database goes: a worker stays
+            logger.exception("the queue's library gave up; trying again")
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), RESTART_S)
 
@@ -102,6 +104,15 @@ class Worker:
         new = NewJob(kind, SCHEDULED_BY, {}, single=f"{SCHEDULED_BY} {kind}")
         async with self._database.transaction() as connection:
             await repository.enqueue(connection, new)
+
+    async def _begin(self, stop: asyncio.Event) -> None:
+        """Catches up, once the database answers."""
+        while not stop.is_set():
+            try:
+                await self._catch_up()
+                return
+            except Unavailable:
+                await asyncio.sleep(RESTART_S)
 
     async def _catch_up(self) -> None:
         """What was due while no worker was there."""

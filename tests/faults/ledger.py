@@ -112,8 +112,20 @@ async def _send(
     raise AssertionError("the product did not come back")
 
 
+async def _connected(product: ServedProduct, patience_s: float = 10.0) -> asyncpg.Connection:
+    """The last fault may have been the database's, which takes a moment to come back."""
+    ends = asyncio.get_running_loop().time() + patience_s
+    while True:
+        try:
+            return await asyncpg.connect(EmbeddedServer(product.data).url)
+        except (OSError, asyncpg.CannotConnectNowError):
+            if asyncio.get_running_loop().time() > ends:
+                raise
+            await asyncio.sleep(0.1)
+
+
 async def stored(product: ServedProduct, model: str) -> Stored:
-    connection = await asyncpg.connect(EmbeddedServer(product.data).url)
+    connection = await _connected(product)
     number = await connection.fetchval("select id from model where model_id = $1", model)
     start = model.encode() + b"-b"
     keys = [bytes(row["key"])[5:] for row in await connection.fetch("select key from prediction where place >= 0")]

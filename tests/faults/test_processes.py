@@ -174,10 +174,11 @@ class Successive:
         """Returns when it answers: it says so in its log."""
         log = self._folder / f"successive-{time.monotonic_ns()}.log"
         serve = f'exec "{sys.executable}" -m app.cli serve --no-migrate'
+        # bash: plain sh takes descriptors of one digit only
         command = f"LISTEN_PID=$$ LISTEN_FDS=1 {serve} 3<&{self.socket.fileno()}"
         with log.open("wb") as sink:
             started = subprocess.Popen(
-                ["sh", "-c", command],
+                ["bash", "-c", command],
                 env=self._environment,
                 stdout=sink,
                 stderr=sink,

@@ -160,6 +160,7 @@ class TestTheView:
         await visitor.sign_in()
         await visitor.page.select_option("#metric", "roc_auc")
         await visitor.see("figure h2", "ROC AUC per day")
+        await visitor.page.wait_for_timeout(500)  # the new fragment settles: only then its fields are listened to
         await visitor.page.select_option("#segment", "origin:JFK")
         await visitor.see(".facts", "1,000")
         assert "metric=roc_auc&segment=origin%3AJFK" in visitor.page.url

@@ -110,9 +110,10 @@ class Worker:
         while not stop.is_set():
             try:
                 await self._catch_up()
-                return
             except Unavailable:
                 await asyncio.sleep(RESTART_S)
+            else:
+                return
 
     async def _catch_up(self) -> None:
         """What was due while no worker was there."""

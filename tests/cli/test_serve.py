@@ -39,8 +39,8 @@ class TestServe:
     def test_one_process_is_ready_soon_and_stays_small(self, folder: Path, database_url: str) -> None:
         with Running(folder, "serve", "--no-migrate", ASSAY_DATABASE__URL=database_url) as command:
             command.wait_until_ready()
-            # Ready in 4 s on a quiet machine is what `./dev bench health` judges. Here only its own share of the time can
-            # be, and the same work takes up to half as long again while another test keeps the second core busy.
+            # Ready in 4 s on a quiet machine is what `./dev bench health` judges. Here only its own share of the time
+            # can be, and the same work takes up to half as long again while another test keeps the second core busy.
             assert processor_seconds(command.process.pid) < 7
             assert resident_mb(command.process.pid) < 200
             answer = httpx.get(f"{command.url}/api/v1/system/health")

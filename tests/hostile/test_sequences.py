@@ -30,6 +30,7 @@ CLASSES = st.sampled_from(["0", "1"])
 PREDICTIONS = st.dictionaries(NAMES, SCORES, min_size=1, max_size=5)
 LABELS = st.dictionaries(NAMES, st.tuples(CLASSES, st.booleans()), min_size=1, max_size=5)
 TARGETS = st.sampled_from(["tracking", "training", "validated", "staging", "production"])
+SHORT = 8  # sequences of a seed
 BAD = st.sampled_from([body for kind, body in bodies.ALL if kind == bodies.JSON])
 _runs = itertools.count()
 
@@ -214,6 +215,8 @@ class TestSequences:
             database=None,
             deadline=None,
             suppress_health_check=list(hypothesis.HealthCheck),
+            # the short form shows what it finds as it is: making it smaller may take minutes
+            phases=(hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if examples > SHORT else [])),
         )
         headers = {"Authorization": f"Bearer {caller.token.decode()}"}
         with httpx.Client(base_url=f"{product.url}/api/v1", headers=headers, timeout=30) as client:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 _TABLE = pytest.StashKey[list[tuple[str, "Counts", str, float]]]()
+EVERY_DAY = 2026  # the short forms are the same each time; `./dev faults` draws a seed of its own and prints it
 _SEED = pytest.StashKey[int]()
 _COUNTS = pytest.StashKey["Counts"]()
 
@@ -76,14 +77,17 @@ def draw(request: pytest.FixtureRequest) -> random.Random:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
-    group.addoption("--seed", type=int, help="repeats the faults of a run; without: another one each time")
+    group.addoption(
+        "--seed", type=int, help="repeats the faults of a run; `./dev faults` without it: another one each time"
+    )
     group.addoption("--only", default="", help="faults and goals by name, as F9,G4")
     group.addoption("--table", action="store_true", help="a table of all counts at the end")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     given = config.getoption("--seed")
-    config.stash[_SEED] = random.randrange(2**32) if given is None else given
+    drawn = random.randrange(2**32) if config.getoption("--table") else EVERY_DAY
+    config.stash[_SEED] = drawn if given is None else given
     config.stash[_TABLE] = []
 
 

@@ -125,6 +125,7 @@ class TestKilledWorkers:
 
 
 @pytest.mark.fault("F7")
+@pytest.mark.long  # on a busy machine a worker is sometimes found ended; why is not known yet
 class TestAKilledDatabase:
     async def test_ends_jobs_once_and_no_worker(self, folder: Path) -> None:
         """Queue and database go together while jobs run."""

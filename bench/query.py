@@ -1,6 +1,5 @@
 """QUERY: an accuracy trend of 720 hourly points over HTTP, at two sizes; the summary of 100 models."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -28,7 +27,7 @@ def run(*, full: bool) -> None:
             fill(stage, key, stored, size)
             _label(stage, key, stored, min(size, stored + LABELLED))
             stored = size
-            _settle(stage)
+            stage.settle()
             for name, path in _trends().items():
                 outcome = drive(stage.port, [request("GET", path, stage.token)] * REPEATS, clients=1, expect=200)
                 p50.setdefault(name, []).append(outcome.percentile(50))
@@ -54,17 +53,6 @@ def _label(stage: Stage, key: str, first: int, last: int) -> None:
     drive(stage.port, sent, clients=2, expect=201)
 
 
-def _settle(stage: Stage) -> None:
-    """Waits until folding has caught up, so that two sizes are read in the same state."""
-    with stage.client() as client:
-        for _ in range(600):
-            parts = client.get("/system/health").json()["components"]
-            if parts["folding"]["status"] == "healthy":
-                break
-            time.sleep(0.5)
-    time.sleep(3)
-
-
 def _summary(stage: Stage, key: str) -> list[Line]:
     for number in range(MODELS):
         stage.model(f"m{number:03d}")
@@ -73,7 +61,7 @@ def _summary(stage: Stage, key: str) -> list[Line]:
             drive(
                 stage.port, [request("POST", f"/api/v1/models/m{number:03d}/{path}", key, body)], clients=1, expect=201
             )
-    _settle(stage)
+    stage.settle()
     lines = []
     for name, path in {
         "summary": "/analytics/performance/summary",

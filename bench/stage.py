@@ -1,5 +1,6 @@
 """Where a benchmark plays: a durable embedded database and the whole product, served as a user would serve it."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import httpx
 
 from app.db.embedded import EmbeddedServer
@@ -54,6 +56,20 @@ class Stage:
             )
             answer.raise_for_status()
 
+    def settle(self) -> None:
+        """Waits until folding has caught up and vacuums, so that two sizes are measured in the same state.
+
+        Autovacuum does the same within minutes of a load; without it the first reader of each page pays for the page.
+        """
+        with self.client() as client:
+            for _ in range(600):
+                parts = client.get("/system/health").json()["components"]
+                if parts["folding"]["status"] == "healthy":
+                    break
+                time.sleep(0.5)
+        asyncio.run(_vacuum(self.database_url))
+        time.sleep(3)
+
     def key(self, *scopes: str) -> str:
         """An API key with these scopes."""
         with self.client() as client:
@@ -66,6 +82,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+async def _vacuum(url: str) -> None:
+    connection = await asyncpg.connect(url, command_timeout=600)
+    await connection.execute("vacuum (analyze) prediction, label")
+    await connection.close()
 
 
 @contextlib.contextmanager

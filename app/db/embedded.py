@@ -48,11 +48,11 @@ def binaries() -> Path:
 
 
 def tuning() -> dict[str, str]:
-    """Settings of the server: a quarter of the memory up to 1 GB for the cache, rare checkpoints, no JIT."""
+    """Settings of the server: a quarter of the memory up to 4 GB for the cache, rare checkpoints, no JIT."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         **_SAFE,
-        "shared_buffers": f"{max(128, min(1024, memory // 4 // 2**20))}MB",
+        "shared_buffers": f"{max(128, min(4096, memory // 4 // 2**20))}MB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
         "max_connections": "200",

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
+from app.cli.collector import resting
 from app.cli.console import results
 
 
@@ -45,7 +46,9 @@ class Subcommands(TyperGroup):
         entry = COMMANDS.get(name)
         if entry is None:
             return None
-        command = typer.main.get_command(importlib.import_module(entry.module).commands)
+        with resting():
+            module = importlib.import_module(entry.module)
+        command = typer.main.get_command(module.commands)
         command.name = name
         return command
 

@@ -1,6 +1,5 @@
 """The web server: one process, or several that share a socket. The parent has bound the port before anything starts."""
 
-import gc
 import math
 import os
 import socket
@@ -13,6 +12,7 @@ from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from app.cli.collector import resting, spare
 from app.cli.connection import BoundedConfig
 from app.cli.hosting import address
 from app.core import logs, shared_metrics
@@ -77,19 +77,19 @@ def worker_app() -> object:
     """The application of a worker; the parent has put everything it needs into the environment."""
     settings = Settings()
     logs.configure(settings.log)
-    return _lasting(create_app(settings))
+    return _application(settings)
 
 
-def _lasting(app: FastAPI) -> FastAPI:
-    """What stands at the start stays until the end; a full collection that walked it held every request up (90 ms)."""
-    gc.collect()
-    gc.freeze()
+def _application(settings: Settings) -> FastAPI:
+    with resting():
+        app = create_app(settings)
+    spare()
     return app
 
 
 def _config(settings: Settings, workers: int = 1) -> BoundedConfig:
     return BoundedConfig(
-        _lasting(create_app(settings)) if workers == 1 else "app.cli.server:worker_app",
+        _application(settings) if workers == 1 else "app.cli.server:worker_app",
         factory=workers > 1,
         workers=workers,
         # By name, so that their absence is an error: on the asyncio loop several workers answer in 44 ms instead of

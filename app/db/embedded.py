@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0  # crash recovery replays at most one checkpoint's WAL; measured well under a second
 BACKOFF_MAX_S = 30.0
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # cgroup v2, as a container sees itself
 DATABASE = "assay"
 OWNER = "assay"
 _SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
@@ -47,12 +48,20 @@ def binaries() -> Path:
     return newest[-1].parent
 
 
+def memory(limit: Path = CONTAINER_LIMIT) -> int:
+    """Bytes that this machine has, or that its container may use."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int(limit.read_text()))
+    except (OSError, ValueError):  # no container, or "max"
+        return machine
+
+
 def tuning() -> dict[str, str]:
     """Settings of the server: a quarter of the memory up to 4 GB for the cache, rare checkpoints, no JIT."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         **_SAFE,
-        "shared_buffers": f"{max(128, min(4096, memory // 4 // 2**20))}MB",
+        "shared_buffers": f"{max(128, min(4096, memory() // 4 // 2**20))}MB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
         "max_connections": "200",

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.db.embedded import EmbeddedServer
+from app.db.embedded import EmbeddedServer, memory, tuning
 from tests.support.tools import OTHER_POSTGRES
 
 SMALL = {"shared_buffers": "32MB"}
@@ -38,6 +38,22 @@ async def ask_until_answered(embedded: EmbeddedServer, question: str, seconds: f
         except (OSError, asyncpg.PostgresError):
             if time.monotonic() > deadline:
                 raise
+
+
+class TestMemory:
+    def test_of_a_container_is_what_it_may_use(self, folder: Path) -> None:
+        (folder / "memory.max").write_text("1073741824\n")
+        assert memory(folder / "memory.max") == 2**30
+
+    @pytest.mark.parametrize("text", [None, "max\n", str(2**62)])
+    def test_without_a_limit_is_the_machine_s(self, folder: Path, text: str | None) -> None:
+        if text is not None:
+            (folder / "memory.max").write_text(text)
+        assert memory(folder / "memory.max") == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    def test_a_quarter_is_the_cache_and_at_most_4_gb(self) -> None:
+        cache = int(tuning()["shared_buffers"].removesuffix("MB"))
+        assert cache == max(128, min(4096, memory() // 2**22))
 
 
 class TestEmbeddedServer:

@@ -59,7 +59,8 @@ class Stage:
     def settle(self) -> None:
         """Waits until folding has caught up and vacuums, so that two sizes are measured in the same state.
 
-        Autovacuum does the same within minutes of a load; without it the first reader of each page pays for the page.
+        Autovacuum does the same once a table has grown by a fifth; until then the first reader of a page pays for it.
+        Raises `TimeoutError` where folding doesn't catch up.
         """
         with self.client() as client:
             for _ in range(600):
@@ -67,6 +68,8 @@ class Stage:
                 if parts["folding"]["status"] == "healthy":
                     break
                 time.sleep(0.5)
+            else:
+                raise TimeoutError("folding has not caught up in 300 s: what is measured now would not be comparable")
         asyncio.run(_vacuum(self.database_url))
         time.sleep(3)
 

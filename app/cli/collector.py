@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def resting() -> Iterator[None]:
-    """No collection inside: 4–10 % of a start."""
+    """No collection inside; `./dev bench health` shows the start."""
     gc.disable()
     try:
         yield

@@ -28,6 +28,7 @@ from app.tracking.repository.predictions import KeyTaken
 from app.tracking.repository.races import repeated
 from app.tracking.schemas import Conflict, PredictionsStored
 from app.tracking.storing import prepare
+from app.tracking.storing.at_once import AtOnce
 from app.tracking.storing.contexts import Contexts
 from app.tracking.storing.merging import Predictions, cut, merge_predictions
 from app.tracking.storing.prepare import Prepared
@@ -71,6 +72,7 @@ class PredictionStore:
         self._database = database
         self._clock = clock
         self._contexts = contexts
+        self._at_once = AtOnce(database, clock)
         self._habits: dict[int, Habit] = {}
 
     async def store(self, facts: ModelFacts, batches: Sequence[Predictions]) -> list[PredictionsStored]:
@@ -123,15 +125,21 @@ class PredictionStore:
 
     async def _directly(self, prepared: Prepared) -> Outcome:
         """Raises `KeyTaken`."""
+        if not (self._at_once.fits(prepared) and await self._at_once.store(prepared)):
+            await self._copied(prepared)
+        return Outcome(_repeats(prepared, prepared.content), np.zeros(len(prepared), np.bool_))
+
+    async def _copied(self, prepared: Prepared) -> None:
+        """Raises `KeyTaken`."""
         rows = len(prepared)
         async with self._database.transaction() as connection:
             arrival = await arrivals.arrive(connection, self._clock)
+            self._at_once.saw(arrival.us)
             stream = await beside(rows, partial(prepare.records, prepared, arrival.first_place))
             await predictions.copy(connection, stream)
             body, counted = await beside(rows, partial(_block_and_ledger, prepared, arrival.us))
             await self._append(connection, arrival, prepared, body, counted)
             await self._add_subjects(connection, arrival, prepared, prepared.stored)
-        return Outcome(_repeats(prepared, prepared.content), np.zeros(rows, np.bool_))
 
     async def _slowly(self, prepared: Prepared, habit: Habit) -> Outcome:
         """Raises `KeyTaken` or a deadlock's error: repeat it then."""

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import structlog
@@ -57,6 +57,9 @@ class Usage:
     reset_at: float  # seconds since the epoch
     name: str
 
+    def with_more(self, n: int) -> "Usage":
+        return Usage(self.limit, self.window_s, self.remaining + n, self.reset_at, self.name)
+
     @property
     def reset_in(self) -> int:
         return max(0, math.ceil(self.reset_at - time.time()))
@@ -79,7 +82,7 @@ class _Part:
     usages: tuple[Usage, ...]
 
     def verdict(self) -> Verdict:
-        return Verdict(tuple(replace(usage, remaining=usage.remaining + self.left) for usage in self.usages))
+        return Verdict(tuple([usage.with_more(self.left) for usage in self.usages]))
 
 
 class SweptMemory(MemoryStorage):
@@ -236,7 +239,7 @@ def headers(limit: Limit, verdict: Verdict) -> list[tuple[bytes, bytes]]:
     usages = verdict.usages or ((verdict.refused,) if verdict.refused else ())
     if not usages:
         return []
-    tight = min(usages, key=lambda usage: usage.remaining / usage.limit)
+    tight = usages[0] if len(usages) == 1 else min(usages, key=lambda usage: usage.remaining / usage.limit)
     left = ", ".join(f'"{usage.name}";r={usage.remaining};t={usage.reset_in}' for usage in usages)
     return [
         (b"ratelimit-policy", limit.policy.encode()),

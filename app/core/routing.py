@@ -21,6 +21,8 @@ from app.core.direct import DirectRoute, foreseen, unforeseen
 _PARAMETERS = tuple(inspect.signature(APIRoute.__init__).parameters)[1:]  # without self
 _NOUN = 3  # "", "api", "v1", noun: where addresses begin to differ
 _ANY = "{}"
+_SEEN = 1024  # addresses whose way is kept
+_SEEN_LENGTH = 256  # characters; so that strangers can't fill the memory with long ones
 
 Shape = tuple[int, str, str]
 
@@ -31,6 +33,7 @@ class ShapedRouter(APIRouter):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._shapes: dict[Shape, list[APIRoute]] = {}
+        self._seen: dict[tuple[str, str, str], Scope] = {}
 
     def adopt(self, routes: Iterable[APIRoute]) -> None:
         for route in routes:
@@ -41,14 +44,32 @@ class ShapedRouter(APIRouter):
         """The operation that a request is for, if it is direct and its plan holds; `scope` then knows it."""
         if scope["query_string"]:
             return None
+        address = scope["method"], scope["path"], scope.get("root_path", "")
+        found = self._seen.get(address)
+        if found is None:
+            found = self._planned(scope)
+            if found is None:
+                return None
+            self._keep(address, found)
+        scope.update(found)
+        scope["path_params"] = dict(found["path_params"])
+        route: DirectRoute = found["route"]
+        return route
+
+    def _planned(self, scope: Scope) -> Scope | None:
+        """What a direct route adds to the scope of every request to an address; None where none is for it."""
         for route in self._candidates(scope["path"]):
             match, found = route.matches(scope)
             if match is Match.FULL:
-                if not isinstance(route, DirectRoute) or not foreseen(found):
-                    return None
-                scope.update(found)
-                return route
+                return found if isinstance(route, DirectRoute) and foreseen(found) else None
         return None
+
+    def _keep(self, address: tuple[str, str, str], found: Scope) -> None:
+        if len(address[1]) > _SEEN_LENGTH:
+            return
+        if len(self._seen) >= _SEEN:
+            self._seen.clear()
+        self._seen[address] = found
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

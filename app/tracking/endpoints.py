@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from app.auth.guards import Scoped
 from app.auth.principal import Principal
+from app.core.bodies import whole
 from app.core.direct import DirectRoute
 from app.core.errors import InvalidRequest, Problem, Unavailable, UnsupportedMediaType
 from app.core.exchange import exchange_of
@@ -81,7 +82,7 @@ async def store_predictions(
     `prediction_id` makes this safe to repeat: the same row again is a duplicate, the same id with another content a
     conflict, which is listed and not applied. The timestamp is not content. Labels that came first are joined now.
     """
-    body, kind = await request.body(), request.headers.get("content-type", "")
+    body, kind = await whole(request.receive), request.headers.get("content-type", "")
     answer = await service.store_predictions(
         model_id, body, kind, imported=imported, principal=principal, exchange=exchange_of(request.scope)
     )
@@ -112,7 +113,7 @@ async def store_labels(
     truth was established, not when the label came. Where retention may have dropped the prediction, a label that finds
     none is counted as `expired` instead of waiting.
     """
-    body, kind = await request.body(), request.headers.get("content-type", "")
+    body, kind = await whole(request.receive), request.headers.get("content-type", "")
     answer = await service.store_labels(
         model_id, body, kind, imported=imported, principal=principal, exchange=exchange_of(request.scope)
     )

@@ -66,6 +66,14 @@ class TestDirectRoute:
         assert (direct.status_code, direct.text) == (plain.status_code, plain.text)
         assert direct.headers == plain.headers
 
+    async def test_answers_an_address_again_as_it_did_before(self) -> None:
+        async with _client(DirectRoute) as client:
+            for _ in range(2):
+                found = [(await client.request(method, path)).text for method, path, _ in REQUESTS]
+                assert (await client.get("/things/b")).text == "GET b somebody 1"
+                assert (await client.get("/things/b", headers={"x-caller": "another"})).text == "GET b another 1"
+                assert found == [(await client.request(method, path)).text for method, path, _ in REQUESTS]
+
     def test_refuses_a_dependency_that_it_could_not_call(self) -> None:
         async def needy(caller: Annotated[str, Depends(_caller)]) -> str:
             return caller

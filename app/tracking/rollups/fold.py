@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 NOTE_EVERY_US = 5 * SECOND  # how often an idle folder still moves the horizon
 LAGS_FROM_S = 60.0  # a long transaction anywhere in the server holds folding up; a minute is worth a look
 WAKES_AFTER_S = 0.05  # lets the commits of one burst share a round
+RESTS_S = 0.2  # between rounds while commits keep coming: each round costs as much as ten single predictions
 
 
 class Folder:
@@ -63,11 +64,12 @@ class Folder:
         while not stop.is_set():
             started = asyncio.get_running_loop().time()
             self._woken.clear()
+            folded = 0
             try:
-                await self.fold_all()
+                folded = await self.fold_all()
             except Exception:
                 logger.exception("a round of folding failed; the next one repeats it")
-            await self._rest(stop, started)
+            await self._rest(stop, started, RESTS_S if folded else WAKES_AFTER_S)
 
     async def fold_all(self) -> int:
         """One round over all models that have something to fold; how many deltas were folded."""
@@ -139,15 +141,15 @@ class Folder:
         elif ended.xmin >= ended.noted_xid:
             await folding.note(connection, horizon_us=ended.noted_us - 1, noted_us=t0, noted_xid=xid)
 
-    async def _rest(self, stop: asyncio.Event, started: float) -> None:
-        """Until the interval is over; after a quiet time a commit is folded at once."""
+    async def _rest(self, stop: asyncio.Event, started: float, pause_s: float) -> None:
+        """Until the interval is over; a commit ends it, `pause_s` later, so after a quiet time it is folded at once."""
         waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._woken.wait())]
         await asyncio.wait(waits, timeout=self._interval_s, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         spent = asyncio.get_running_loop().time() - started
         if not stop.is_set() and spent < self._interval_s:
-            await asyncio.sleep(min(WAKES_AFTER_S, self._interval_s - spent))
+            await asyncio.sleep(min(pause_s, self._interval_s - spent))
 
 
 def _merged(bodies: list[bytes]) -> Ledger:

@@ -295,6 +295,8 @@ def count_lines(facts: ModelFacts, lines: Lines) -> Ledger:
 
 
 def answers(batches: Sequence[Predictions], outcome: Outcome) -> list[PredictionsStored]:
+    if not outcome.status.any() and not outcome.joined.any():
+        return [PredictionsStored(accepted=len(batch)) for batch in batches]
     edges = _edges(batches)
     return [
         _answer(batch, outcome.status[low:high], outcome.joined[low:high])

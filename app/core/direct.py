@@ -1,8 +1,8 @@
 """Operations whose arguments are gathered by a plan made at the start.
 
 FastAPI solves an operation's dependencies anew for every request, which costs more than taking a row in, or than
-answering a small question. Here the same declarations are read once. Whatever the plan does not foresee (a query, a
-path that does not validate) goes FastAPI's way, so answers, documents and guards are the same. What the plan foresees
+answering a small question. Here the same declarations are read once. Whatever the plan does not foresee (a path or a
+query that does not validate) goes FastAPI's way, so answers, documents and guards are the same. What the plan foresees
 needs nothing of the layers around the router, so the edge hands it to its route at once.
 """
 
@@ -13,12 +13,14 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import request_params_to_args
 from fastapi.routing import APIRoute, serialize_response
+from starlette.datastructures import QueryParams
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 JSON = "application/json"
-_FORESEEN = "assay.direct"  # in the scope: the path's values, where the plan holds for this request
+_FORESEEN = "assay.direct"  # in the scope: the address's values, where the plan holds for this request
 
 
 class DirectRoute(APIRoute):
@@ -31,13 +33,13 @@ class DirectRoute(APIRoute):
             raise TypeError(f"{endpoint.__name__}: {reason}")
         declared = self.dependant
         self._calls: list[tuple[str | None, Any]] = [(each.name, each.call) for each in declared.dependencies]
-        self._defaults = {field.name: field.get_default() for field in declared.query_params}
+        self._defaults = self._query(b"")
         self._status = self.status_code or 200
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, found = super().matches(scope)
-        if match is Match.FULL and not scope["query_string"]:
-            found[_FORESEEN] = self._path(found["path_params"])
+        if match is Match.FULL:
+            found[_FORESEEN] = self._values(found["path_params"], scope["query_string"])
         return match, found
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +51,7 @@ class DirectRoute(APIRoute):
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Of a request that is `foreseen`. Raises what guards and endpoint raise."""
         request = Request(scope, receive, send)
-        arguments = self._defaults | scope[_FORESEEN]
+        arguments = {**scope[_FORESEEN]}
         if self.dependant.request_param_name is not None:
             arguments[self.dependant.request_param_name] = request
         for name, call in self._calls:
@@ -75,9 +77,17 @@ class DirectRoute(APIRoute):
         )
         return Response(body, self._status, media_type=JSON)
 
-    def _path(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The path's values; None where one is not valid."""
-        values = {}
+    def _values(self, path: Mapping[str, Any], query: bytes) -> dict[str, Any] | None:
+        """The arguments that the address holds; None where one is not valid."""
+        values = self._query(query) if query else self._defaults
+        return None if values is None else self._path(path, values)
+
+    def _query(self, given: bytes) -> dict[str, Any] | None:
+        values, errors = request_params_to_args(self.dependant.query_params, QueryParams(given))
+        return None if errors else values
+
+    def _path(self, given: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any] | None:
+        values = {**others}
         for field in self.dependant.path_params:
             values[field.name], errors = field.validate(given.get(field.alias), loc=("path", field.alias))
             if errors:
@@ -98,8 +108,6 @@ def unforeseen(route: APIRoute) -> str | None:
             return f"{dependency.name} needs more than the request"
     if declared.body_params or declared.header_params or declared.cookie_params:
         return "a direct operation has only parameters of its path and query"
-    if any(field.field_info.is_required() for field in declared.query_params):
-        return "a parameter of its query must be given"
     if declared.response_param_name or declared.background_tasks_param_name or declared.security_scopes_param_name:
         return "it needs what FastAPI makes for each request"
     if not _is_async(route.endpoint):

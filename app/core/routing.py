@@ -42,15 +42,14 @@ class ShapedRouter(APIRouter):
 
     def direct(self, scope: Scope) -> DirectRoute | None:
         """The operation that a request is for, if it is direct and its plan holds; `scope` then knows it."""
-        if scope["query_string"]:
-            return None
         address = scope["method"], scope["path"], scope.get("root_path", "")
-        found = self._seen.get(address)
+        found = None if scope["query_string"] else self._seen.get(address)
         if found is None:
             found = self._planned(scope)
             if found is None:
                 return None
-            self._keep(address, found)
+            if not scope["query_string"]:
+                self._keep(address, found)
         scope.update(found)
         scope["path_params"] = dict(found["path_params"])
         route: DirectRoute = found["route"]

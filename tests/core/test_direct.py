@@ -1,5 +1,6 @@
 """A direct operation answers what FastAPI's own way answers."""
 
+from datetime import datetime
 from typing import Annotated
 
 import httpx
@@ -18,6 +19,14 @@ REQUESTS = [
     ("GET", "/things/A", "with a path that is wrong"),
     ("POST", "/things/a", "another method"),
     ("GET", "/other/a", "another address"),
+    ("GET", "/things/a?other=3", "with a query that nobody asks for"),
+    ("GET", "/things/a?often=3&often=4", "with a query twice"),
+    ("GET", "/asked?much=2", "with a query that must be there"),
+    ("GET", "/asked", "without it"),
+    ("GET", "/filtered", "a query's model by default"),
+    ("GET", "/filtered?from=2026-01-01T00:00:00%2B02:00&few=true", "a query's model"),
+    ("GET", "/filtered?few=maybe", "a query's model that is wrong"),
+    ("GET", "/filtered?other=1", "a query's model that forbids others"),
     ("GET", "/answers/ä", "a model"),
     ("GET", "/answers/a?more=1", "a model with a query"),
 ]
@@ -29,6 +38,13 @@ class Answer(BaseModel):
     name: str
     caller: str = Field(alias="asked by")
     more: dict[str, float] = {"a": 0.5}
+
+
+class Filter(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: datetime | None = Field(default=None, alias="from")
+    few: bool = False
 
 
 async def _caller(request: Request) -> str:
@@ -46,6 +62,14 @@ def _client(kind: type[APIRoute]) -> httpx.AsyncClient:
         often: Annotated[int, Query()] = 1,
     ) -> Response:
         return Response(f"{request.method} {name} {caller} {often}")
+
+    @things.get("/asked")
+    async def asked(much: Annotated[float, Query(gt=1)]) -> Answer:
+        return Answer(name=str(much), caller="")
+
+    @things.get("/filtered")
+    async def filtered(found: Annotated[Filter, Query()]) -> Answer:
+        return Answer(name=repr(found), caller="")
 
     @things.get("/answers/{name}", status_code=202)
     async def answer(name: str, caller: Annotated[str, Depends(_caller)]) -> Answer:
@@ -111,4 +135,4 @@ class TestWhoIsDirect:
             return None
 
         direct = {route.path: isinstance(route, DirectRoute) for route in flat(things)}
-        assert direct == {"/plain": True, "/asked": False, "/tagged": False, "/threaded": False, "/gone": False}
+        assert direct == {"/plain": True, "/asked": True, "/tagged": False, "/threaded": False, "/gone": False}

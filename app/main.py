@@ -12,7 +12,6 @@ from opentelemetry.trace import Tracer
 
 from app import __version__, api
 from app.analytics.boards import Boards
-from app.analytics.curves import Curves
 from app.analytics.feed import Feed
 from app.analytics.service import Analytics
 from app.audit.service import AuditChain, AuditLog, sealing_keys
@@ -56,6 +55,7 @@ from app.system.probes import own_probes
 from app.system.repository import DatabaseWatch
 from app.system.schema import SchemaState
 from app.tracking.erasing.service import Purges
+from app.tracking.rollups.curves import Curves
 from app.tracking.rollups.features import Features
 from app.tracking.rollups.fold import Folder
 from app.tracking.rollups.reading import Reading
@@ -126,7 +126,8 @@ def services(settings: Settings, database: Database, clock: Clock, tracer: Trace
         *((folder, Features(database, clock, catalogue)) if settings.tracking.fold else ()),
         *_jobs(settings, database, clock, catalogue),
         reading,
-        LifecycleService(database, clock, catalogue, reading),
+        curves,
+        LifecycleService(database, clock, catalogue, reading, curves),
         Claims(database, clock, derived(signing_secret(settings), KEPT_ANSWERS)),
         AuditLog(database),
         AuditChain(database, clock, sealing_keys(settings)),

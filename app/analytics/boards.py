@@ -8,7 +8,6 @@ import numpy as np
 
 from app.analytics import summary, trend
 from app.analytics.answers import Board, Choices, Columns, Panel, Slice, Standing
-from app.analytics.curves import Curves
 from app.analytics.questions import DEFAULT, metric_of, version_of
 from app.analytics.schemas import BoardAsked, us
 from app.analytics.service import Analytics
@@ -20,6 +19,7 @@ from app.models.facts import ModelFacts
 from app.stats.delays import DelayCurve
 from app.stats.metrics import Estimates, estimate, metrics_of, needs_histogram
 from app.stats.tally import Tally
+from app.tracking.rollups.curves import Curves
 from app.tracking.rollups.reading import Reading, Series, Share
 
 Named = Sequence[tuple[str, Share]]

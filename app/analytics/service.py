@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from app.analytics import summary, trend
 from app.analytics.answers import Summary, Trend
-from app.analytics.curves import Curves
 from app.analytics.errors import TooManyPoints
 from app.analytics.questions import TrendQuestion, metric_of, metrics_for, version_of
 from app.analytics.schemas import SummaryAsked, TrendAsked, us
@@ -17,6 +16,7 @@ from app.core.clock import MINUTE, Clock
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.stats.metrics import needs_histogram
+from app.tracking.rollups.curves import Curves
 from app.tracking.rollups.reading import Reading, Series
 
 Result = TypeVar("Result")

@@ -71,7 +71,7 @@ class LabelsNow(Answer):
     coverage: float | None = Field(description="labelled share of the predictions")
     waiting: int = Field(description="labels of the model whose prediction has not come; 100,000 at most are counted")
     median_delay_s: float | None = Field(
-        description="half of the labels that ever come have come by then; null until that is known"
+        description="half of the labels that ever come have come by then, over all versions; null until that is known"
     )
     p99_delay_s: float | None = Field(description="99 of 100, likewise")
 

@@ -16,17 +16,21 @@ from app.models.catalogue import Catalogue
 from app.models.change import Change
 from app.models.errors import ModelNotFound
 from app.stats.tally import Sparse, Tally
+from app.tracking.rollups.curves import Curves
 from app.tracking.rollups.reading import Reading, Share
 
 
 class LifecycleService:
     """Each change is one transaction; every process sees it at its next request."""
 
-    def __init__(self, database: Database, clock: Clock, catalogue: Catalogue, reading: Reading) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, catalogue: Catalogue, reading: Reading, curves: Curves
+    ) -> None:
         self._database = database
         self._clock = clock
         self._catalogue = catalogue
         self._reading = reading
+        self._curves = curves
         self._known: dict[str, Registered] = {}
 
     async def set_up(self, model_id: str, request: SetupRequest, *, principal: Principal) -> tuple[SetupAnswer, str]:
@@ -81,12 +85,11 @@ class LifecycleService:
         facts = await self._catalogue.facts(model.model_id, at_least=now.facts_revision)
         version_no = facts.versions[model.version]
         shares = await self._reading.totals([facts], by_version=True)
-        delays = await self._reading.delays(facts, version_no=version_no)
         share = shares.get((facts.id, version_no)) or Share(Tally.of(facts.shape, 1, Sparse.empty()), 0)
         metrics = metrics_now(share)
         return StatusAnswer(
             **model.members(),
             accuracy=metrics[METRICS_NOW[facts.task][0]],
             metrics=metrics,
-            labels=labels_now(share, delays, waiting=now.waiting),
+            labels=labels_now(share, await self._curves.of(facts), waiting=now.waiting),
         )

@@ -3,25 +3,22 @@
 from math import isfinite
 
 from app.lifecycle.answers import LabelsNow, MetricNow
-from app.stats.delays import DelayCurve, ages, kaplan_meier
+from app.stats.delays import DelayCurve
 from app.stats.metrics import estimate
 from app.stats.tally import Task
-from app.tracking.rollups.reading import Delays, Share
+from app.tracking.rollups.reading import Share
 
 METRICS_NOW = {Task.BINARY: ("accuracy",), Task.MULTICLASS: ("accuracy",), Task.REGRESSION: ("mae", "rmse")}
 """What a status tells at a glance, the one that stands for the model's accuracy first; all else is analytics."""
-
-US = 1e6
 
 
 def metrics_now(share: Share) -> dict[str, MetricNow]:
     return {name: _metric(share, name) for name in METRICS_NOW[share.tally.shape.task]}
 
 
-def labels_now(share: Share, delays: Delays, *, waiting: int) -> LabelsNow:
+def labels_now(share: Share, curve: DelayCurve, *, waiting: int) -> LabelsNow:
     """Delays take those into account whose label is still to come (Kaplan-Meier): a young model doesn't look quick."""
     predictions, labelled = int(share.tally.n[share.point]), int(share.tally.labelled[share.point])
-    curve: DelayCurve = kaplan_meier(delays.histogram, ages(delays.age_us / US, delays.waiting))
     return LabelsNow(
         predictions=predictions,
         labelled=labelled,

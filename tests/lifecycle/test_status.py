@@ -14,6 +14,7 @@ from app.db.engine import Database
 from app.lifecycle.service import LifecycleService
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
+from app.tracking.rollups.curves import Curves
 from app.tracking.rollups.reading import Reading
 from tests.support.tracked import track
 
@@ -204,7 +205,9 @@ class TestSeveralProcesses:
     ) -> None:
         """What the registry holds is read once for each revision, whoever made it."""
         await set_up(admin)
-        other = LifecycleService(database, clock, Catalogue(database), app.state.services[Reading])
+        other = LifecycleService(
+            database, clock, Catalogue(database), app.state.services[Reading], app.state.services[Curves]
+        )
         assert (await other.status("m"))[0].aliases == {}
         assert (await admin.post("/models/m/versions", json={"version": "2"})).status_code == 201
         assert (await admin.put("/models/m/aliases/candidate", json={"version": "2"})).status_code == 200

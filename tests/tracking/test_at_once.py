@@ -90,7 +90,9 @@ class TestAtOnce:
     async def test_of_every_task(self, database: Database, roads: list[str], task: Task) -> None:
         facts = await make_model(database, task=task)
         regression = task is Task.REGRESSION
-        output = {"predicted": 2.5} if regression else {"scores": {name: 1 / len(facts.classes) for name in facts.classes}}
+        output = (
+            {"predicted": 2.5} if regression else {"scores": {name: 1 / len(facts.classes) for name in facts.classes}}
+        )
         await send(tracking(database, SystemClock()), *({"prediction_id": f"p{i}", **output} for i in range(5)))
         assert roads == ["at once"]
         await agree(database, facts)

@@ -194,34 +194,13 @@ class Reading:
         async with self._database.connection() as connection:
             return await reads.largest_segments(connection, facts.id, list(facts.versions.values()), limit)
 
-    async def delays(
-        self,
-        facts: ModelFacts,
-        *,
-        as_of_us: int | None = None,
-        version_no: int | None = None,
-        segment: str | None = None,
-        from_us: int | None = None,
-        to_us: int | None = None,
-    ) -> Delays:
-        """How long labels took and what still waits."""
+    async def delays(self, facts: ModelFacts, *, as_of_us: int | None = None) -> Delays:
+        """How long labels of the whole model took and what still waits."""
         border = ((as_of_us or self._clock.now_us()) // DAY - RECENT_DAYS) * DAY
-        if from_us is not None:
-            border = max(border, from_us)
-        if to_us is not None:
-            border = min(border, to_us)
         moment = as_of_us
         parts = []
-        for grain_s, start, end in ((HOURS, border, to_us), (DAYS, from_us, border)):
-            part = await self.series(
-                facts,
-                grain_s=grain_s,
-                from_us=start,
-                to_us=end,
-                version_no=version_no,
-                segment=segment,
-                as_of_us=moment,
-            )
+        for grain_s, start, end in ((HOURS, border, None), (DAYS, None, border)):
+            part = await self.series(facts, grain_s=grain_s, from_us=start, to_us=end, as_of_us=moment)
             moment = moment if moment is None else part.as_of_us
             parts.append(part)
         return _delays(parts)

@@ -57,9 +57,9 @@ def run(*, full: bool) -> None:
     )
 
 
-def fill(stage: Stage, key: str, first: int, last: int, *, hours: float = 720) -> None:
+def fill(stage: Stage, key: str, first: int, last: int, *, hours: float = 720, model: str = "bench") -> None:
     """Stores predictions `first` to `last` through the product, spread over `hours`."""
-    path = "/api/v1/models/bench/predictions"
+    path = f"/api/v1/models/{model}/predictions"
     for start in range(first, last, 20 * CHUNK):
         edges = range(start, min(start + 20 * CHUNK, last), CHUNK)
         batches = [Rows(edge, min(CHUNK, last - edge), hours=hours) for edge in edges]

@@ -29,8 +29,8 @@ async def store(
 ) -> bool:
     """Stores the rows, their block and their delta, durable when this returns; False: it was another minute.
 
-    `columns`: number in the block, content, predicted_at (us), score, context_id, predicted and scores (bytes or None), in
-    the order of `keys`, which is key order. The delta has to be counted for `minute_us`; where the database's clock
+    `columns`: number in the block, content, predicted_at (us), score, context_id, predicted and scores (bytes or None),
+    in the order of `keys`, which is key order. The delta has to be counted for `minute_us`; where the database's clock
     stands in another minute nothing is stored. Raises `KeyTaken` or `Erased`: nothing is stored then either.
     """
     try:

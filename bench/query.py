@@ -44,7 +44,7 @@ def _compared(stage: Stage, name: str, sizes: tuple[int, int]) -> list[Line]:
         for model, latencies in took.items():
             sent = [request("GET", _trends(model)[name], stage.token)] * REPEATS
             outcome = drive(stage.port, sent, clients=1, expect=200)
-            latencies += outcome.latencies_ms
+            latencies.extend(outcome.latencies_ms)
             p50[model] = outcome.percentile(50)
         ratios.append(p50["large"] / p50["small"])
     lines = []

@@ -22,9 +22,10 @@ _PARAMETERS = tuple(inspect.signature(APIRoute.__init__).parameters)[1:]  # with
 _NOUN = 3  # "", "api", "v1", noun: where addresses begin to differ
 _ANY = "{}"
 _SEEN = 1024  # addresses whose way is kept
-_SEEN_LENGTH = 256  # characters; so that strangers can't fill the memory with long ones
+_SEEN_LENGTH = 512  # characters; so that strangers can't fill the memory with long ones
 
 Shape = tuple[int, str, str]
+_Address = tuple[str, str, bytes, str]  # method, path, query, root
 
 
 class ShapedRouter(APIRouter):
@@ -33,7 +34,7 @@ class ShapedRouter(APIRouter):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._shapes: dict[Shape, list[APIRoute]] = {}
-        self._seen: dict[tuple[str, str, str], Scope] = {}
+        self._seen: dict[_Address, Scope] = {}
 
     def adopt(self, routes: Iterable[APIRoute]) -> None:
         for route in routes:
@@ -42,14 +43,13 @@ class ShapedRouter(APIRouter):
 
     def direct(self, scope: Scope) -> DirectRoute | None:
         """The operation that a request is for, if it is direct and its plan holds; `scope` then knows it."""
-        address = scope["method"], scope["path"], scope.get("root_path", "")
-        found = None if scope["query_string"] else self._seen.get(address)
+        address = scope["method"], scope["path"], scope["query_string"], scope.get("root_path", "")
+        found = self._seen.get(address)
         if found is None:
             found = self._planned(scope)
             if found is None:
                 return None
-            if not scope["query_string"]:
-                self._keep(address, found)
+            self._keep(address, found)
         scope.update(found)
         scope["path_params"] = dict(found["path_params"])
         route: DirectRoute = found["route"]
@@ -63,8 +63,8 @@ class ShapedRouter(APIRouter):
                 return found if isinstance(route, DirectRoute) and foreseen(found) else None
         return None
 
-    def _keep(self, address: tuple[str, str, str], found: Scope) -> None:
-        if len(address[1]) > _SEEN_LENGTH:
+    def _keep(self, address: _Address, found: Scope) -> None:
+        if len(address[1]) + len(address[2]) > _SEEN_LENGTH:
             return
         if len(self._seen) >= _SEEN:
             self._seen.clear()

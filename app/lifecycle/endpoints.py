@@ -52,14 +52,19 @@ async def set_up_model(
 
 
 # No 304 to If-None-Match: the tag is the lifecycle's, and the accuracy beside it moves without the tag.
-@router.get("/{model_id}/lifecycle/status", summary="See a model as a whole", responses=responses(ModelNotFound))
-async def lifecycle_status(model_id: Model, _: Reader, service: Service, response: Response) -> StatusAnswer:
+@router.get(
+    "/{model_id}/lifecycle/status",
+    summary="See a model as a whole",
+    response_model=StatusAnswer,
+    responses=responses(ModelNotFound),
+)
+async def lifecycle_status(model_id: Model, _: Reader, service: Service) -> Response:
     """State, versions, aliases, where it may go from here, its accuracy now and how much of the truth has arrived.
 
     The `ETag` changes when the lifecycle does, not when predictions or labels come in.
     """
-    answer, response.headers["ETag"] = await service.status(model_id)
-    return answer
+    answer, tag = await service.status(model_id)
+    return Response(answer.model_dump_json(by_alias=True), media_type="application/json", headers={"ETag": tag})
 
 
 @router.put(

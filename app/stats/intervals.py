@@ -208,8 +208,8 @@ def beta_mixture(x: ArrayLike, n: ArrayLike, level: float = 0.95, *, prior: tupl
     def outside(q: Floats) -> NDArray[np.bool_]:
         return np.asarray(evidence - xlogy(x, q) - xlogy(n - x, 1 - q) >= 0)
 
-    low = np.where(x == 0, 0.0, _boundary(outside, np.zeros_like(rate), rate))
-    return _whole(n, low, np.where(x == n, 1.0, _boundary(outside, np.ones_like(rate), rate)))
+    low, high = _boundary(outside, np.stack([np.zeros_like(rate), np.ones_like(rate)]), np.stack([rate, rate]))
+    return _whole(n, np.where(x == 0, 0.0, low), np.where(x == n, 1.0, high))
 
 
 def _boundary(outside: Callable[[Floats], NDArray[np.bool_]], far: Floats, near: Floats) -> Floats:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.stats.codes import is_hist
+from app.stats.codes import FAMILY_SHIFT, INDEX_MASK, is_hist
 
 CELL_SHIFT = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -121,7 +121,9 @@ def summed(sparse: Sparse) -> Sparse:
     >>> summed(Sparse(np.array([0, 3], np.uint32), np.array([7, 7], np.uint32), np.array([2, 5]))).amount.tolist()
     [7]
     """
-    page = (sparse.code >> _PAGE).astype(np.intp)
+    within = (sparse.code & INDEX_MASK) >> _PAGE  # pages are numbered without the gaps between the families
+    pages_each = int(within.max(initial=0)) + 1
+    page = (sparse.code >> FAMILY_SHIFT).astype(np.intp) * pages_each + within
     seen = np.zeros(int(page.max(initial=-1)) + 1, np.bool_)
     seen[page] = True
     pages = np.flatnonzero(seen)
@@ -130,7 +132,8 @@ def summed(sparse: Sparse) -> Sparse:
     table = np.zeros(pages.size << int(_PAGE), np.int64)
     np.add.at(table, place, sparse.amount)
     filled = np.flatnonzero(table)
-    code = (pages.take(filled >> int(_PAGE)) << int(_PAGE)) | (filled & int(_IN_PAGE))
+    family, page = np.divmod(pages.take(filled >> int(_PAGE)), pages_each)
+    code = (family << FAMILY_SHIFT) | (page << int(_PAGE)) | (filled & int(_IN_PAGE))
     return Sparse(np.zeros(filled.size, np.uint32), code.astype(np.uint32), table.take(filled))
 
 

@@ -15,6 +15,7 @@ from app.stats.codes import (
     CALIBRATION_SLOTS,
     DELAY_BINS,
     FAMILY_SHIFT,
+    INDEX_MASK,
     SCORE_BINS,
     SUM_LIMBS,
     SUMS,
@@ -48,7 +49,6 @@ __all__ = [
 ]
 
 Ints = NDArray[np.int64]
-_INDEX = np.uint32((1 << FAMILY_SHIFT) - 1)
 POINTS = 256  # worked on at once, so that the working arrays stay in the cache
 
 
@@ -197,7 +197,7 @@ class Tally:
         spans = Spans(self._reach(family), self._reach(family + 1))
         mine = spans.places()
         point = np.repeat(np.arange(self.points), spans.size)
-        return point, self.sparse.code.take(mine) & _INDEX, self.sparse.amount.take(mine)
+        return point, self.sparse.code.take(mine) & INDEX_MASK, self.sparse.amount.take(mine)
 
     def _added(self, family: Family, slot: Ints, shape: tuple[int, ...]) -> Iterator[NDArray[np.float64]]:
         """Amounts of a family summed by `slot` of their index: [P, …], the first axis of `shape` one after another.
@@ -210,7 +210,7 @@ class Tally:
         def part(first: int) -> NDArray[np.float64]:
             mine = spans[first : first + POINTS]
             taken, points = mine.places(), mine.start.size
-            place = slot.take(code.take(taken) & _INDEX) + np.repeat(np.arange(points) * width, mine.size)
+            place = slot.take(code.take(taken) & INDEX_MASK) + np.repeat(np.arange(points) * width, mine.size)
             return np.asarray(np.bincount(place, amount.take(taken), points * width), np.float64)
 
         parts = side_by_side(part, range(0, self.points, POINTS))

@@ -12,12 +12,13 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.stats.codes import FAMILY_SHIFT
+from app.stats.codes import FAMILY_SHIFT, INDEX_MASK
 from app.stats.sparse import Sparse, consolidate, keys
 
 CELL = np.dtype([("context", "<i4"), ("cohort", "<i4"), ("known", "<i4")])  # the last two: minutes since the epoch
@@ -25,8 +26,8 @@ CELL = np.dtype([("context", "<i4"), ("cohort", "<i4"), ("known", "<i4")])  # th
 FORMAT = 1
 _HEADER = struct.Struct("<BIII")
 _COLUMN = struct.Struct("<qB")
+_SMALL = 2048  # bytes of a body that is remembered; unpacked it is about ten times as much
 _FAR = -128  # stands for "see the far amounts"
-_INDEX_MASK = np.uint32((1 << FAMILY_SHIFT) - 1)
 _DENSE_LIMIT = 1 << 16  # up to so many possible cells a table is quicker than sorting
 
 Cells = NDArray[Any]  # of dtype CELL
@@ -85,13 +86,26 @@ def pack(ledger: Ledger) -> bytes:
     near[far] = _FAR
     far_amounts = sparse.amount[far].astype("<i8")
     columns = [_column(ledger.cells[name]) for name in ("context", "cohort", "known")]
-    columns += [_column(sparse.cell), _column(sparse.code >> FAMILY_SHIFT), _column(sparse.code & _INDEX_MASK)]
+    columns += [_column(sparse.cell), _column(sparse.code >> FAMILY_SHIFT), _column(sparse.code & INDEX_MASK)]
     header = _HEADER.pack(FORMAT, len(ledger), len(sparse), len(far_amounts))
     return b"".join([header, *columns, near.tobytes(), far_amounts.tobytes()])
 
 
 def unpack(body: bytes) -> Ledger:
-    """The inverse of `pack`; refuses a format it does not know."""
+    """The inverse of `pack`; refuses a format it does not know.
+
+    Its arrays are not to be written to: every question about a model reads the deltas that are not folded yet, so small
+    ones are remembered.
+    """
+    return _remembered(body) if len(body) <= _SMALL else _unpacked(body)
+
+
+@lru_cache(maxsize=512)
+def _remembered(body: bytes) -> Ledger:
+    return _unpacked(body)
+
+
+def _unpacked(body: bytes) -> Ledger:
     found, n_cells, n_entries, n_far = _HEADER.unpack_from(body)
     if found != FORMAT:
         raise ValueError(f"body is a delta of format {found}, this program reads {FORMAT}")

@@ -5,6 +5,7 @@ It parses just enough HTTP (status and Content-Length) to stay far cheaper than 
 
 import asyncio
 import multiprocessing
+import random
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
@@ -55,7 +56,10 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._next()
+        if self._work.pause_s:  # users don't come in step
+            asyncio.get_running_loop().call_later(random.random() * self._work.pause_s, self._next)
+        else:
+            self._next()
 
     def _next(self) -> None:
         if not self._work.queue:
@@ -128,7 +132,7 @@ def drive(
 ) -> Outcome:
     """Sends all requests once over `clients` connections from a process of its own; any other status is an error.
 
-    A connection rests for `pause_s` between an answer and its next request.
+    A connection rests for `pause_s` between an answer and its next request, and begins at any moment of a first rest.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -18,6 +18,7 @@ from app.db.faults import as_unavailable
 Session = NewType("Session", AsyncSession)
 ReadSession = NewType("ReadSession", AsyncSession)
 
+PATIENT_S = 30.0  # what works in the background waits its turn while requests use all connections
 CONNECT_TIMEOUT_S = 2.0  # a caller hears of a silent database within three seconds
 
 
@@ -106,16 +107,17 @@ class Database:
                 yield ReadSession(session)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        """An asyncpg connection of the hot pool, without a transaction."""
+    async def connection(self, *, patient: bool = False) -> AsyncIterator[Any]:
+        """An asyncpg connection of the hot pool, without a transaction. `patient`: for what nobody waits for."""
+        wait_s = PATIENT_S if patient else self._settings.pool_timeout_s
         with as_unavailable(silent=self._silent):
-            async with self._pool.acquire(timeout=self._settings.pool_timeout_s) as connection:
+            async with self._pool.acquire(timeout=wait_s) as connection:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self, *, snapshot: bool = False) -> AsyncIterator[Any]:
+    async def transaction(self, *, snapshot: bool = False, patient: bool = False) -> AsyncIterator[Any]:
         """An asyncpg connection inside one transaction; `snapshot`: repeatable read, read only."""
-        async with self.connection() as connection:
+        async with self.connection(patient=patient) as connection:
             kind = {"isolation": "repeatable_read", "readonly": True} if snapshot else {}
             async with connection.transaction(**kind):
                 yield connection

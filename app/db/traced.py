@@ -34,9 +34,9 @@ class TracedDatabase(Database):
                 yield session
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def connection(self, *, patient: bool = False) -> AsyncIterator[Any]:
         with self._span("database connection"):
-            async with super().connection() as connection:
+            async with super().connection(patient=patient) as connection:
                 yield connection
 
     @contextmanager

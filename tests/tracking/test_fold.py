@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from app.core.clock import SECOND, FrozenClock
+from app.core.errors import Unavailable
 from app.core.health import Status
+from app.core.settings import DatabaseSettings
 from app.db.engine import Database
 from app.tracking.repository import arrivals, folding
 from app.tracking.rollups.fold import Folder
@@ -71,6 +73,18 @@ class TestFolding:
         assert await stream.folder.fold_all() == 1
         await send(stream, 1)
         assert await stream.folder.fold_all() == 1
+
+    async def test_waits_its_turn_while_requests_use_every_connection(self, stream: Stream, database: Database) -> None:
+        await send(stream, 1)
+        crowded = Database(database.url, DatabaseSettings(hot_pool_size=2, pool_timeout_s=0.05))
+        await crowded.open()
+        async with crowded.connection(), crowded.connection():
+            under_way = asyncio.create_task(Folder(crowded, stream.clock).fold_all())
+            with pytest.raises(Unavailable):
+                await crowded.connection().__aenter__()
+            assert not under_way.done()
+        assert await under_way == 1
+        await crowded.close()
 
     async def test_tells_who_listens(self, stream: Stream, database: Database) -> None:
         heard: list[str] = []

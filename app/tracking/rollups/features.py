@@ -66,7 +66,7 @@ class Features:
             waiting.cancel()
 
     async def fold_all(self) -> None:
-        async with self._database.connection() as connection:
+        async with self._database.connection(patient=True) as connection:
             pending = await repository.pending(connection)
         for model_no, xid in pending:
             if self._tried.get(model_no) == xid:
@@ -81,7 +81,7 @@ class Features:
     async def fold(self, model_no: int) -> bool:
         """Folds some blocks of a model; whether there are more."""
         stated = await self._catalogue.reference(model_no)
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(patient=True) as connection:
             if not await folding.lock(connection, model_no, repository.LOCK):
                 return False
             mark = await folding.mark(connection, model_no)

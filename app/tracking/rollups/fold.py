@@ -73,7 +73,7 @@ class Folder:
 
     async def fold_all(self) -> int:
         """One round over all models that have something to fold; how many deltas were folded."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(patient=True) as connection:
             ended = await folding.ended(connection)
             models = await folding.pending_models(connection, ended.folded_below)
         folded = 0
@@ -97,7 +97,7 @@ class Folder:
 
     async def _fold(self, model_no: int) -> tuple[int, bool]:
         """How many deltas were folded, and whether there are more that could be."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(patient=True) as connection:
             if not await folding.lock(connection, model_no):
                 return 0, False
             mark = await folding.mark(connection, model_no)
@@ -121,7 +121,7 @@ class Folder:
 
     async def _finish(self, ended: Ended, models: list[int]) -> None:
         """Moves the global mark and the horizon, and measures what is left."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(patient=True) as connection:
             marks = [await folding.mark(connection, model_no) for model_no in models]
             low = ended.xmin if all(mark.xid >= ended.xmin for mark in marks) else ended.folded_below
             if models:

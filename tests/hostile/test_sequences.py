@@ -6,20 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import hypothesis
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from tests.hostile.cases import Caller
 from tests.hostile.corpus import bodies
+from tests.hostile.sequences import Sequence, run
 from tests.support.counts import Counts, forms
 from tests.support.served import ServedProduct
 
@@ -30,7 +23,6 @@ CLASSES = st.sampled_from(["0", "1"])
 PREDICTIONS = st.dictionaries(NAMES, SCORES, min_size=1, max_size=5)
 LABELS = st.dictionaries(NAMES, st.tuples(CLASSES, st.booleans()), min_size=1, max_size=5)
 TARGETS = st.sampled_from(["tracking", "training", "validated", "staging", "production"])
-SHORT = 8  # sequences of a seed
 BAD = st.sampled_from([body for kind, body in bodies.ALL if kind == bodies.JSON])
 _runs = itertools.count()
 
@@ -55,12 +47,7 @@ class Picture:
         ]
 
 
-class Life(RuleBasedStateMachine):
-    """`client` and `statuses` are set on the class that a run makes of it."""
-
-    client: httpx.Client
-    statuses: dict[int, int]
-
+class Life(Sequence):
     def __init__(self) -> None:
         super().__init__()
         self._run = next(_runs)
@@ -71,11 +58,7 @@ class Life(RuleBasedStateMachine):
         self.set_up("a")
 
     def _ask(self, method: str, model: str, rest: str, **options: Any) -> httpx.Response:
-        answer = self.client.request(method, f"/models/{self._id(model)}{rest}", **options)
-        self.statuses[answer.status_code] = self.statuses.get(answer.status_code, 0) + 1
-        assert answer.status_code < 500, answer.text
-        assert answer.is_success or answer.headers["content-type"] == "application/problem+json"
-        return answer
+        return self.ask(method, f"/models/{self._id(model)}{rest}", **options)
 
     def _id(self, model: str) -> str:
         return f"life-{self._run}-{model}"
@@ -207,23 +190,4 @@ class TestSequences:
     def test_the_product_does_what_its_picture_does(
         self, product: ServedProduct, caller: Caller, counts: Counts, size: tuple[int, int, int]
     ) -> None:
-        seeds, examples, steps = size
-        statuses: dict[int, int] = {}
-        settings = hypothesis.settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(hypothesis.HealthCheck),
-            # the short form shows what it finds as it is: making it smaller may take minutes
-            phases=(hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if examples > SHORT else [])),
-        )
-        headers = {"Authorization": f"Bearer {caller.token.decode()}"}
-        with httpx.Client(base_url=f"{product.url}/api/v1", headers=headers, timeout=30) as client:
-            for number in range(seeds):
-                machine = type("LifeOfARun", (Life,), {"client": client, "statuses": statuses})
-                run_state_machine_as_test(hypothesis.seed(counts.seed + number)(machine), settings=settings)
-        counts.note("sequences", seeds * examples)
-        counts.none("5xx", sum(times for status, times in statuses.items() if status >= 500), sum(statuses.values()))
-        counts.note("statuses", dict(sorted(statuses.items())))
-        counts.judge()
+        run(Life, product.url, caller.token.decode(), counts, size)

@@ -1,7 +1,8 @@
 """A client's connection: uvicorn's, with bounds on what a client may hold, and with its refusals as problems.
 
 uvicorn waits for a request's head for ever, keeps one of any size, goes on reading a body that was answered long ago,
-and holds an answer for as long as its client does not read it.
+and holds an answer for as long as its client does not read it. When it ends it cuts whatever connection has no request
+under way, also one that the kernel took a moment ago and whose request is on its way.
 """
 
 import asyncio
@@ -22,14 +23,19 @@ from app.core.http import MEDIA_TYPE, HeadTooLarge, HeadTooSlow, MalformedReques
 MAX_HEAD_BYTES = 64 << 10
 UNREAD_S = 30.0  # in that time a client takes as much of an answer as below, or is not there
 TAKEN_BYTES = 16 << 10
+LULL_S = 1.0  # at the server's end: who has sent nothing for so long has nothing on its way
 
 
 class BoundedConfig(Config):
-    """uvicorn's, with the time a client may take for a head; pickled into workers with the rest."""
+    """uvicorn's, with the time a client may take for a head; pickled into workers with the rest.
+
+    `leaving`: the server of this process takes no more connections, and ends those it has.
+    """
 
     def __init__(self, app: Any, *, head_timeout_s: float, **options: Any) -> None:
         super().__init__(app, **options)
         self.head_timeout_s = head_timeout_s
+        self.leaving = False
 
 
 class _Part(enum.Enum):
@@ -56,11 +62,23 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait()
+        if self.config.leaving:  # it was taken just before the end, and the others were told already
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait_no_more()
         self._read()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server ends. A request under way is answered, and so is one that comes within the lull; with
+        `connection: close`, so that the client knows where to send the next one."""
+        self.config.leaving = True
+        if self._idle:
+            self._unset_keepalive_if_required()
+            self.loop.call_later(LULL_S / 2, self._lull)
+        else:
+            super().shutdown()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -91,6 +109,8 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._part = _Part.BODY
+        if self.config.leaving:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -113,6 +133,19 @@ class Connection(HttpToolsProtocol):
             self._wait()
         else:
             self._wait_no_more()  # whoever reads the body has a time limit of its own
+
+    @property
+    def _idle(self) -> bool:
+        """No request is under way; the head of one may be coming."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _lull(self) -> None:
+        """Half of it is over. A loop that was held up reads what has come meanwhile before the other half ends."""
+        self.loop.call_later(LULL_S / 2, self._lulled)
+
+    def _lulled(self) -> None:
+        if self._idle and self._part is not _Part.HEAD:  # a head has its own time limit
+            self.transport.close()
 
     def _look(self, before: int) -> None:
         left = self.transport.get_write_buffer_size()

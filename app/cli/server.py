@@ -143,6 +143,12 @@ class _Several(Multiprocess):
         super().init_processes()
         threading.Thread(target=self._wait, args=(tuple(self.processes),), daemon=True).start()
 
+    def terminate_all(self) -> None:
+        """The socket goes with the workers': held open here it would take connections that nobody answers."""
+        super().terminate_all()
+        for listening in self.sockets:
+            listening.close()
+
     def _wait(self, workers: tuple[Process, ...]) -> None:
         if all(worker.wait_until_ready(WORKER_START_S, self.should_exit) for worker in workers):
             self._ready()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import asyncpg
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 RETRY_S = 0.5
 STATEMENT_S = 60.0  # jobs count and rewrite whole days; nobody waits for their answer
 POOL_S = 10.0
+AWAY = (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def tasks(settings: Settings, database: Database) -> tuple[Task, ...]:
@@ -47,7 +48,12 @@ def tasks(settings: Settings, database: Database) -> tuple[Task, ...]:
 
 
 async def work(
-    settings: Settings, *, concurrency: int, parent: int | None = None, ready: Callable[[], None] = lambda: None
+    settings: Settings,
+    *,
+    concurrency: int,
+    parent: int | None = None,
+    ready: Callable[[], None] = lambda: None,
+    known: Callable[[Settings, Database], Sequence[Task]] = tasks,
 ) -> None:
     """Until SIGTERM, SIGINT or the end of `parent`; then jobs under way end, or are queued again (`stop_grace_s`)."""
     logs.configure(settings.log)
@@ -59,7 +65,7 @@ async def work(
     try:
         if not await _opened(database, stop):
             return
-        await Worker(database, tasks(settings, database), settings.jobs, concurrency=concurrency).run(stop, ready)
+        await Worker(database, known(settings, database), settings.jobs, concurrency=concurrency).run(stop, ready)
     finally:
         await database.close()
         if orphaned is not None:
@@ -85,7 +91,7 @@ async def _opened(database: Database, stop: asyncio.Event) -> bool:
                 await watch.close()
                 return True
             reason = f"the database is not migrated: {finding.detail}"
-        except (Unavailable, OSError, asyncpg.PostgresError) as error:
+        except AWAY as error:
             reason = f"the database is not reachable ({type(error).__name__})"
         if reason != told:
             log.warning("the worker waits", reason=reason)

@@ -149,6 +149,8 @@ class Runner:
                 await self._look()
             except Unavailable:
                 continue
+            except Exception:  # who watches no more would leave cancelled jobs to run
+                logger.exception("jobs under way could not be looked at; the next look repeats it")
 
     async def _look(self) -> None:
         under_way = dict(self._under_way)

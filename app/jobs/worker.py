@@ -41,8 +41,9 @@ class Worker:
         """Returns when `stop` is set and the jobs under way have ended or are queued again (`stop_grace_s`)."""
         beside = [asyncio.create_task(self._runner.watch()), asyncio.create_task(self._rescue())]
         try:
-            await patiently(self._catch_up)
-            ready()
+            await self._begin(stop)
+            if not stop.is_set():
+                ready()
             while not stop.is_set():
                 await self._serve(stop)
         finally:
@@ -52,33 +53,33 @@ class Worker:
 
     async def _serve(self, stop: asyncio.Event) -> None:
         """Takes messages until `stop` or until the queue's library gives up, usually because the database is away."""
+        serving = asyncio.create_task(self._take())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        serving.cancel()  # a graceful end: see `shutdown_graceful_timeout`
         try:
-            async with self._queue().open_async() as queue:
-                serving = asyncio.create_task(self._take(queue))
-                stopping = asyncio.create_task(stop.wait())
-                await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-                stopping.cancel()
-                serving.cancel()  # a graceful end: see `shutdown_graceful_timeout`
-                with suppress(asyncio.CancelledError):
-                    await serving
+            await serving
+        except asyncio.CancelledError:
+            logger.debug("takes no more messages")
         except procrastinate.exceptions.ConnectorException as error:
             logger.warning("the queue is not reachable (%s); trying again", type(error).__name__)
         except Exception:  # whatever the library meets when a database goes: a worker stays
             logger.exception("the queue's library gave up; trying again")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), RESTART_S)
+        await _pause(stop)
 
-    async def _take(self, queue: procrastinate.App) -> None:
-        await queue.run_worker_async(
-            queues=[QUEUE],
-            concurrency=self._concurrency,
-            fetch_job_polling_interval=POLL_S,
-            update_heartbeat_interval=self._settings.heartbeat_s,
-            stalled_worker_timeout=self._settings.stalled_s,
-            shutdown_graceful_timeout=self._settings.stop_grace_s,
-            delete_jobs="always",
-            install_signal_handlers=False,
-        )
+    async def _take(self) -> None:
+        async with self._queue().open_async() as queue:
+            await queue.run_worker_async(
+                queues=[QUEUE],
+                concurrency=self._concurrency,
+                fetch_job_polling_interval=POLL_S,
+                update_heartbeat_interval=self._settings.heartbeat_s,
+                stalled_worker_timeout=self._settings.stalled_s,
+                shutdown_graceful_timeout=self._settings.stop_grace_s,
+                delete_jobs="always",
+                install_signal_handlers=False,
+            )
 
     def _queue(self) -> procrastinate.App:
         url = self._database.url.replace("postgresql+asyncpg://", "postgresql://", 1)
@@ -111,7 +112,10 @@ class Worker:
             try:
                 await self._catch_up()
             except Unavailable:
-                await asyncio.sleep(RESTART_S)
+                await _pause(stop)
+            except Exception:
+                logger.exception("what came due meanwhile can't be queued; trying again")
+                await _pause(stop)
             else:
                 return
 
@@ -134,6 +138,12 @@ class Worker:
                 continue
             except Exception:
                 logger.exception("a rescue failed; the next one repeats it")
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    """Between two tries; not when it is over."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), RESTART_S)
 
 
 def _worker_of(context: JobContext) -> int:

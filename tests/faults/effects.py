@@ -1,17 +1,19 @@
-"""A worker whose jobs leave an effect each; runs in a process of its own.
+"""The product's worker with jobs that leave an effect each; runs in a process of its own.
 
 A job notes each attempt as it begins, works for a while, and then writes its effect together with its own end.
 """
 
 import asyncio
 import os
-import signal
+from pathlib import Path
 
-from app.core.settings import DatabaseSettings, JobsSettings
+from pydantic import SecretStr
+
+from app.core.settings import DatabaseSettings, JobsSettings, Settings
 from app.db.engine import Database
 from app.jobs.run import Run
 from app.jobs.task import Task
-from app.jobs.worker import Worker
+from app.worker import work
 
 TABLES = """
 create table begun (
@@ -21,12 +23,7 @@ create table effect (job int8 not null)
 """
 
 
-async def main(url: str, heartbeat_s: float, stalled_s: float) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    database = Database(url, DatabaseSettings())
-    await database.open()
-
+def tasks(_settings: Settings, database: Database) -> tuple[Task, ...]:
     async def leave_an_effect(run: Run) -> None:
         async with database.transaction() as connection:
             begun = (run.job.id, run.job.attempt, os.getpid())
@@ -38,10 +35,20 @@ async def main(url: str, heartbeat_s: float, stalled_s: float) -> None:
             await connection.execute("insert into effect values ($1)", run.job.id)
             await run.finish(connection, {})
 
-    settings = JobsSettings(heartbeat_s=heartbeat_s, stalled_s=stalled_s, retry_wait_s=0.1)
-    await Worker(database, [Task("effect", leave_an_effect)], settings, concurrency=8).run(stop)
-    await database.close()
+    return (Task("effect", leave_an_effect),)
 
 
-def run(url: str, heartbeat_s: float, stalled_s: float) -> None:
-    asyncio.run(main(url, heartbeat_s, stalled_s))
+def run(url: str, heartbeat_s: float, stalled_s: float, folder: Path) -> None:
+    with said_in(folder, os.getpid()).open("wb") as sink:
+        for descriptor in (1, 2):
+            os.dup2(sink.fileno(), descriptor)
+    settings = Settings(
+        database=DatabaseSettings(url=SecretStr(url)),
+        jobs=JobsSettings(heartbeat_s=heartbeat_s, stalled_s=stalled_s, retry_wait_s=0.1),
+    )
+    asyncio.run(work(settings, concurrency=8, known=tasks))
+
+
+def said_in(folder: Path, pid: int | None) -> Path:
+    """What a worker says, also as it dies."""
+    return folder / f"worker-{pid}.log"

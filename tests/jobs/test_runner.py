@@ -12,8 +12,9 @@ from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.job import Job, JobStatus, NewJob
 from app.jobs.run import Run, Superseded
-from app.jobs.runner import MAX_FAILURES, Runner
+from app.jobs.runner import MAX_FAILURES, WATCHED_EVERY_S, Runner
 from app.jobs.task import Every, Task
+from app.jobs.worker import Worker
 from tests.support.jobs import QUICK, ended, enqueue, look, messages, until, working
 
 
@@ -241,6 +242,49 @@ class TestTheEndOfAWorker:
             job_id = await enqueue(database, "nap")
             await until(database, job_id, lambda job: job.status is JobStatus.RUNNING)
         assert (await look(database, job_id)).status is JobStatus.SUCCEEDED
+
+
+class TestTroubleOfAnyKind:
+    """A table that is not there stands for whatever no one thought of: it is not among the ways to say "not now"."""
+
+    async def test_is_outlived_by_who_watches_for_cancelled_jobs(self, database: Database, work: Work) -> None:
+        async with working(database, *work.tasks()):
+            job_id = await enqueue(database, "wait")
+            await until(database, job_id, lambda job: job.status is JobStatus.RUNNING)
+            await renamed(database, "job", "hidden")
+            await asyncio.sleep(WATCHED_EVERY_S + 0.5)
+            await renamed(database, "hidden", "job")
+            async with database.transaction() as connection:
+                await repository.ask_to_end(connection, job_id)
+            assert (await ended(database, job_id)).status is JobStatus.CANCELLED
+
+    async def test_is_outlived_by_a_worker_that_begins(self, database: Database, work: Work) -> None:
+        await renamed(database, "job", "hidden")
+        stop, ready = asyncio.Event(), asyncio.Event()
+        daily = Task("add", work.add, every=Every("0 0 * * *", 86_400))
+        running = asyncio.create_task(Worker(database, [daily], QUICK, concurrency=1).run(stop, ready.set))
+        await asyncio.sleep(0.5)
+        assert not running.done()
+        assert not ready.is_set()
+        await renamed(database, "hidden", "job")
+        await asyncio.wait_for(ready.wait(), 20)
+        stop.set()
+        await asyncio.wait_for(running, 20)
+
+    async def test_does_not_keep_a_worker_that_shall_end(self, database: Database, work: Work) -> None:
+        await renamed(database, "job", "hidden")
+        stop, ready = asyncio.Event(), asyncio.Event()
+        daily = Task("add", work.add, every=Every("0 0 * * *", 86_400))
+        running = asyncio.create_task(Worker(database, [daily], QUICK, concurrency=1).run(stop, ready.set))
+        await asyncio.sleep(0.1)
+        stop.set()
+        await asyncio.wait_for(running, 20)
+        assert not ready.is_set()
+
+
+async def renamed(database: Database, table: str, name: str) -> None:
+    async with database.connection() as connection:
+        await connection.execute(f"alter table {table} rename to {name}")
 
 
 class TestRescue:

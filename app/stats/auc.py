@@ -1,19 +1,19 @@
-"""Areas under the ROC and precision-recall curves from score histograms, with a certified bound (rows: `delong`).
+"""Area under the ROC curve from score histograms, with a certified bound (rows: `delong`).
 
 Rows of one bin are ordered unknown to the histogram; the bound is what that can change at most, so the value from all
 rows is always within value ± bound. Multiclass: macro over the classes, one against the rest, that have both outcomes.
 """
 
-from dataclasses import dataclass, fields
-from typing import TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, expit, logit
+from scipy.special import expit, logit
 
-from app.stats.evidence import ASYMPTOTIC, IID, LOGIT, Estimates, Evidence, Ranked, Smooth, counted, notes, unlabelled
+from app.stats.evidence import ASYMPTOTIC, IID, LOGIT, Estimates, Evidence, Ranked, Smooth, choose
 from app.stats.intervals import t_of, z_of
 from app.stats.ladder import Ladder, side_by_side
+from app.stats.onevsrest import ROUNDING, Problems, macro, undefined
 from app.stats.registry import BOTH, metric
 from app.stats.tally import Tally
 
@@ -22,13 +22,11 @@ Ints = NDArray[np.integer]
 Ends = tuple[Floats, Floats]
 
 NEWTON_STEPS, NEAR_ENOUGH = 60, 1e-13  # about a dozen are taken; halving the bracket alone would take 43
-ROUNDING = 1e-12  # float64 sums of a thousand bins; joins the certified bound
-ONE_OUTCOME = "undefined, the scored rows have only one outcome"
 AVERAGED = "the macro average's standard error is bounded by the mean of the classes'"
 
 
 @dataclass(frozen=True, slots=True)
-class Ranks:
+class Ranks(Problems):
     """Of one-against-rest problems, [R] or [P, c]: area, its bound, DeLong's variance in two parts, and the rows of
     either outcome."""
 
@@ -44,18 +42,6 @@ class Ranks:
         return (self.positives > 0) & (self.negatives > 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """[R] average precision, its bound, its variance; NaN where an outcome is missing."""
-
-    value: Floats
-    bound: Floats
-    variance: Floats
-
-
-OfProblems = TypeVar("OfProblems", Ranks, Precision)
-
-
 @metric(tasks=BOTH, needs_scores=True, needs_histogram=True, meaning="Chance that a positive scores above a negative.")
 def roc_auc(tally: Tally) -> Evidence:
     """Σ P_j (Q_<j + Q_j/2) / (mn) over bins; the value from all rows is within Σ P_j Q_j / (2mn).
@@ -63,10 +49,10 @@ def roc_auc(tally: Tally) -> Evidence:
     At a fixed n the union of Newcombe's method 5 and the logit-DeLong interval with Satterthwaite's t: DeLong alone
     covers .85 with 50 positives at .98, the union at least .949 in all cells tried.
     """
-    ranks = _by_class(ranks_of(tally.ladder), tally)
-    value, bound = _macro(ranks.area, ranks.usable), _macro(ranks.bound, ranks.usable)
+    ranks = ranks_of(tally.ladder).by_class(tally)
+    value, bound = macro(ranks.area, ranks.usable), macro(ranks.bound, ranks.usable)
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = _macro(np.sqrt(ranks.of_positives + ranks.of_negatives), ranks.usable)
+        error = macro(np.sqrt(ranks.of_positives + ranks.of_negatives), ranks.usable)
         spread = tally.scored * (error / (value * (1 - value))) ** 2
     smooth = Smooth(
         value=value,
@@ -75,36 +61,11 @@ def roc_auc(tally: Tally) -> Evidence:
         axis=LOGIT,
         method="delong",
         limits=(0.0, 1.0),
-        note=_note(tally, value),
+        note=undefined(tally, value),
         assumption=ASYMPTOTIC,
         bound=bound,
     )
     return Ranked(lambda level: _area_estimates(tally, ranks, smooth, level), smooth)
-
-
-@metric(tasks=BOTH, needs_scores=True, needs_histogram=True, meaning="Average precision over the recalls.")
-def pr_auc(tally: Tally) -> Evidence:
-    """scikit-learn's average_precision_score: the middle of what the order inside the bins allows.
-
-    Interval: delta method on the logit, by the influence function of Σ P_k TP_k/(TP_k + FP_k) / m. Multiclass as
-    `roc_auc`.
-    """
-    found = _by_class(precision_of(tally.ladder), tally)
-    usable = ~np.isnan(found.value)
-    value = _macro(found.value, usable)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        spread = tally.scored * (_macro(np.sqrt(found.variance), usable) / (value * (1 - value))) ** 2
-    return Smooth(
-        value=value,
-        variance=np.where(spread > 0, spread, np.nan),
-        rows=tally.scored,
-        axis=LOGIT,
-        method="delta",
-        limits=(0.0, 1.0),
-        note=_note(tally, value),
-        assumption=ASYMPTOTIC,
-        bound=_macro(found.bound, usable),
-    )
 
 
 def ranks_of(ladder: Ladder) -> Ranks:
@@ -117,7 +78,7 @@ def ranks_of(ladder: Ladder) -> Ranks:
     >>> ranks.area.round(6).tolist(), ranks.bound.round(6).tolist()
     ([0.944444], [0.055556])
     """
-    return _joined(side_by_side(_ranks, ladder.parts()))
+    return Ranks.joined(side_by_side(_ranks, ladder.parts()))
 
 
 def _ranks(ladder: Ladder) -> Ranks:
@@ -213,100 +174,13 @@ def delong_interval(ranks: Ranks, level: float) -> Ends:
     return np.where(defined, ends[0], np.nan), np.where(defined, ends[1], np.nan)
 
 
-def precision_of(ladder: Ladder) -> Precision:
-    """p positives and q negatives in a bin, after a positives and b negatives above it, add to the sum at least
-    Σ_{i≤p} (a+i)/(a+i+b+q) (the negatives first), at most p (a+p)/(a+p+b) (the positives first, tied). The value is the
-    middle of the two orders without ties.
-
-    >>> from app.stats.ladder import Spans
-    >>> negative, positive = Spans(np.array([0]), np.array([1])), Spans(np.array([1]), np.array([3]))
-    >>> found = precision_of(Ladder.of(np.array([1, 0, 2], np.uint32), np.array([1, 1, 1]), negative, positive))
-    >>> found.value.round(6).tolist(), bool(found.bound[0] < 1e-9)
-    ([0.833333], True)
-    """
-    parts = side_by_side(_precision, ladder.parts())
-    value, bound, variance = (_stack([getattr(part, field.name) for part in parts]) for field in fields(Precision))
-    missing = (ladder.positives == 0) | (ladder.negatives == 0)
-    return Precision(*(np.where(missing, np.nan, values) for values in (value, bound, variance)))
-
-
-def _precision(ladder: Ladder) -> Precision:
-    some = np.maximum(ladder.positives, 1.0)
-    count = ladder.count.astype(np.float64)
-    hits = ladder.above + count
-    rows = ladder.each(ladder.negatives)
-    rows -= ladder.below
-    rows += hits
-    share = hits / rows
-    value, bound = _ordered(ladder, hits, rows - hits, share, some)
-    variance = _precision_variance(ladder, rows, share, ladder.each(value))
-    return Precision(value, bound, variance / some**2)
-
-
-def _ordered(ladder: Ladder, hits: Floats, misses: Floats, share: Floats, some: Floats) -> tuple[Floats, Floats]:
-    """Value and bound. Bins of one positive and no negative have but one order, and add their share."""
-    odd = np.flatnonzero((ladder.count > 1) | (ladder.upto > ladder.below))
-    count, misses = ladder.count[odd].astype(np.float64), misses[odd]
-    over = misses - (ladder.upto - ladder.below)[odd]
-    before, problem = hits[odd] - count, ladder.problem[odd]
-    plain, size = ladder.sums(share), some.size
-
-    def total(terms: Floats) -> Floats:
-        return np.asarray(plain + np.bincount(problem, terms - share[odd], size)) / some
-
-    first, last = _run(before, over, count), _run(before, misses, count)
-    value, lowest = total((first + last) / 2), total(last)
-    highest = total(count * hits[odd] / (hits[odd] + over))
-    return value, np.maximum(highest - value, value - lowest) + ROUNDING
-
-
-def _precision_variance(ladder: Ladder, rows: Floats, share: Floats, value: Floats) -> Floats:
-    """[R] Σ ψ² over rows, m ψ the influence of one row on Σ P_k TP_k/(TP_k + FP_k).
-
-    A positive's: its own share, and what it takes from the thresholds at or below it; a negative's the latter alone.
-    """
-    weight = ladder.count / rows
-    of_hits = ladder.running(weight * share)
-    of_positive = ladder.running(weight)
-    of_positive -= of_hits  # Σ weight · FP / rows
-    of_positive += share
-    of_positive -= value
-    of_positive **= 2
-    of_positive *= ladder.count
-    of_hits **= 2
-    of_hits *= ladder.following() - ladder.below
-    of_positive += of_hits
-    return ladder.sums(of_positive)
-
-
-def _run(a: Floats, b: Floats, p: Floats) -> Floats:
-    """Σ_{i=1..p} (a+i)/(a+i+b) = p − b (ψ(a+b+p+1) − ψ(a+b+1)), p ≥ 1."""
-    terms = (a + 1) / (a + b + 1)  # the sum where p = 1, which is most bins of a small bucket
-    more = np.flatnonzero(p > 1)
-    terms[more] = p[more] - b[more] * _digamma_step((a + b)[more] + 1, p[more])
-    return terms
-
-
-def _digamma_step(x: Floats, p: Floats) -> Floats:
-    """ψ(x + p) − ψ(x); above 32 by the difference of the asymptotic series, which loses no digits."""
-    small = x < 32
-    step = np.empty_like(x)
-    step[small] = digamma(x[small] + p[small]) - digamma(x[small])
-    x, p = x[~small], p[~small]
-    y = x + p
-    u, v = 1 / (x * x), 1 / (y * y)
-    series = (v - u) / 12 - (v * v - u * u) / 120 + (v**3 - u**3) / 252
-    step[~small] = np.log1p(p / x) + p / (2 * x * y) - series
-    return step
-
-
 def _area_estimates(tally: Tally, ranks: Ranks, smooth: Smooth, level: float) -> Estimates:
     usable = ranks.usable
     with np.errstate(divide="ignore", invalid="ignore"):
         low, high = newcombe(ranks.area, ranks.positives, ranks.negatives, level)
     other_low, other_high = delong_interval(ranks, level)
-    low, high = _macro(np.fmin(low, other_low), usable), _macro(np.fmax(high, other_high), usable)
-    both = (~np.isnan(other_low) & usable).any(axis=1)
+    low, high = macro(np.fmin(low, other_low), usable), macro(np.fmax(high, other_high), usable)
+    both = np.asarray((~np.isnan(other_low) & usable).any(axis=1))
     rarer = np.where(usable, np.minimum(ranks.positives, ranks.negatives), np.inf).min(axis=1)
     bound = np.zeros(1) if smooth.bound is None else smooth.bound
     return Estimates(
@@ -315,37 +189,9 @@ def _area_estimates(tally: Tally, ranks: Ranks, smooth: Smooth, level: float) ->
         high=np.minimum(high + bound, 1.0),
         n=tally.scored,
         n_eff=np.where(np.isfinite(rarer), rarer, 0.0),
-        method=tuple(np.where(both, "newcombe-5 and logit delong, widened by the bound", "newcombe-5").tolist()),
+        method=choose(both, "newcombe-5 and logit delong, widened by the bound", "newcombe-5"),
         bound=smooth.bound,
         level=level,
         note=smooth.note,
         assumption=IID if tally.score_classes == 1 else f"{IID}; {AVERAGED}",
-    )
-
-
-def _joined(parts: list[Ranks]) -> Ranks:
-    return Ranks(*(_stack([getattr(part, field.name) for part in parts]) for field in fields(Ranks)))
-
-
-def _stack(parts: list[Floats]) -> Floats:
-    return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _by_class(found: OfProblems, tally: Tally) -> OfProblems:
-    """[R] → [P, c]"""
-    shape = (tally.points, tally.score_classes)
-    return type(found)(*(getattr(found, field.name).reshape(shape) for field in fields(found)))
-
-
-def _macro(values: Floats, usable: NDArray[np.bool_]) -> Floats:
-    """Mean over the usable classes; NaN where there is none."""
-    count = usable.sum(axis=1)
-    total = np.where(usable, values, 0.0).sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _note(tally: Tally, value: Floats) -> str:
-    return notes(
-        unlabelled(tally.scored, "no labelled rows with scores"),
-        counted((tally.scored > 0) & np.isnan(value), ONE_OUTCOME),
     )

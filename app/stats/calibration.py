@@ -4,6 +4,7 @@ Binary: of P(positive) and whether it happened. Multiclass: of the top class's p
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,9 +68,12 @@ def errors(claimed: Floats, hits: Ints, rows: Ints) -> tuple[Floats, Floats, Flo
     gap = frequency - claimed / some
     noise = np.where(rows > 1, frequency * (1 - frequency) / np.maximum(rows - 1, 1), 0.0)
     square = np.where(rows > 1, gap**2, 0.0) - noise
-    sums = ((weight * part).sum(axis=-1) for part in (np.abs(gap), gap**2, square))
-    l1, plug_in, debiased = (np.asarray(part) for part in sums)
-    return l1, plug_in, debiased
+    return _over_bins(weight * np.abs(gap)), _over_bins(weight * gap**2), _over_bins(weight * square)
+
+
+def _over_bins(parts: Floats) -> Floats:
+    """Σ over the last axis, bin by bin: the same bits for one point as for many."""
+    return np.asarray(reduce(np.add, np.moveaxis(parts, -1, 0)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,8 +160,8 @@ def by_chance(claimed: Floats, rows: Ints, level: float) -> Floats:
 
 def _sum_of_sizes(sigma: Floats, level: float) -> Floats:
     """The quantile of Σ σ_b |Z_b|, about normal."""
-    spread = np.sqrt((sigma**2).sum(axis=-1) * (1 - 2 / np.pi))
-    return np.asarray(sigma.sum(axis=-1) * np.sqrt(2 / np.pi) + z_of(2 * level - 1) * spread)
+    spread = np.sqrt(_over_bins(sigma**2) * (1 - 2 / np.pi))
+    return np.asarray(_over_bins(sigma) * np.sqrt(2 / np.pi) + z_of(2 * level - 1) * spread)
 
 
 def _debiased(claimed: Floats, hits: Ints, rows: Ints, n: Ints, level: float) -> Estimates:
@@ -165,8 +169,8 @@ def _debiased(claimed: Floats, hits: Ints, rows: Ints, n: Ints, level: float) ->
     none, weight = n == 0, rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)
     _, plug_in, debiased = errors(claimed, hits, rows)
     spread = _gap_error(claimed, hits, rows) ** 2 / np.where(rows > 0, weight, 1.0)
-    noise = np.sqrt(2 * (spread**2).sum(axis=1))
-    reach = np.sqrt(spread.sum(axis=1) + z_of(2 * level - 1) * noise)
+    noise = np.sqrt(2 * _over_bins(spread**2))
+    reach = np.sqrt(_over_bins(spread) + z_of(2 * level - 1) * noise)
     found, root = np.sqrt(np.maximum(debiased, 0.0)), np.sqrt(plug_in)
     return Estimates(
         value=np.where(none, np.nan, found),

@@ -80,7 +80,7 @@ class Proportion:
             high=_unless(none, self.shown(high)),
             n=self.rows,
             n_eff=self.n.astype(np.float64),
-            method=_choose(exact, "clopper-pearson", "wilson"),
+            method=choose(exact, "clopper-pearson", "wilson"),
             bound=None,
             level=level,
             note=notes(unlabelled(self.rows), counted(~none & (self.n == 0), self.empty)),
@@ -134,7 +134,7 @@ class MeanOfProportions:
             high=_unless(none, value + above),
             n=self.rows,
             n_eff=self.rows.astype(np.float64),
-            method=_choose(exact_any, "mover of clopper-pearson", "mover of wilson"),
+            method=choose(exact_any, "mover of clopper-pearson", "mover of wilson"),
             bound=None,
             level=level,
             note=notes(
@@ -319,10 +319,12 @@ def unlabelled(rows: Ints, of: str = "no labelled rows") -> str:
     return counted(rows == 0, of)
 
 
-def _choose(first: NDArray[np.bool_], yes: str, no: str) -> tuple[str, ...]:
-    if not first.any():
-        return (no,) * first.size
-    return tuple(np.where(first, yes, no).tolist())
+def choose(first: NDArray[np.bool_], yes: str, no: str) -> tuple[str, ...]:
+    """
+    >>> choose(np.array([True, False]), "exact", "score")
+    ('exact', 'score')
+    """
+    return tuple(np.array([no, yes], np.object_).take(first).tolist())
 
 
 def _unless(where: NDArray[np.bool_], values: Floats) -> Floats:

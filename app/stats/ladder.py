@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.stats.codes import SCORE_BINS
+from app.stats.codes import CALIBRATION_BINS, CALIBRATION_OF_SCORE, SCORE_BINS
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -27,6 +27,7 @@ UNITS = 57  # bits; Σ of positives in a bin over rows at and above it is below 
 THREADS = 2  # numpy releases the interpreter in loops of this length
 _STEP = SCORE_BINS + 1
 _BIN = np.uint32(SCORE_BINS - 1)
+_EDGES = np.searchsorted(CALIBRATION_OF_SCORE, np.arange(CALIBRATION_BINS + 1))  # where each wide bin begins
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,7 @@ class Ladder:
     """Of R problems, the E bins that hold positives by rising score; `starts[r]` … `starts[r + 1] − 1` are problem r's.
 
     Of each bin [E]: `count` positives in it and `above` in higher ones; negatives `below` it, and `upto` and with it.
+    `wide`: rows [2, 64, R] by outcome and calibration bin, which are counted on the way.
     """
 
     starts: Places
@@ -70,6 +72,7 @@ class Ladder:
     upto: Ints
     positives: Ints
     negatives: Ints
+    wide: Ints
 
     @classmethod
     def of(cls, code: NDArray[np.uint32], amount: NDArray[np.int64], negative: Spans, positive: Spans) -> "Ladder":
@@ -88,9 +91,10 @@ class Ladder:
         )
         if not parts:
             none = np.empty(0, np.int64)
-            return cls(np.zeros(1, np.intp), none, none, none, none, none, none)
+            nowhere = none.reshape(2, CALIBRATION_BINS, 0)
+            return cls(np.zeros(1, np.intp), none, none, none, none, none, none, nowhere)
         starts = np.concatenate(([0], np.cumsum(positive.size)))
-        return cls(starts, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+        return cls(starts, *(np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)))
 
     def parts(self) -> Iterator["Ladder"]:
         """The same problems, some at a time; none is divided."""
@@ -107,6 +111,7 @@ class Ladder:
                 self.upto[bins],
                 self.positives[mine],
                 self.negatives[mine],
+                self.wide[..., mine],
             )
             first = stop
 
@@ -169,13 +174,25 @@ def _part(code: NDArray[np.uint32], amount: NDArray[np.int64], negative: Spans, 
     others, mine = negative.places(), positive.places()
     of_negative, of_positive = amount.take(others), amount.take(mine)
     narrow = max(int(of_negative.sum()), int(of_positive.sum())) < 1 << 31
-    table = np.zeros((negative.start.size, _STEP), np.int32 if narrow else np.int64)
-    flat, offset = table.ravel(), np.arange(negative.start.size) * _STEP
-    flat[np.repeat(offset + 1, negative.size) + (code.take(others) & _BIN)] = of_negative
+    problems = np.arange(negative.start.size)
+    table = np.zeros((problems.size, _STEP), np.int32 if narrow else np.int64)
+    flat = table.ravel()
+    flat[np.repeat(problems * _STEP + 1, negative.size) + (code.take(others) & _BIN)] = of_negative
     np.cumsum(table, axis=1, dtype=table.dtype, out=table)
-    place = np.repeat(offset, positive.size) + (code.take(mine) & _BIN)
+    problem, score = np.repeat(problems, positive.size), code.take(mine) & _BIN
+    place = problem * _STEP + score
     count = of_positive.astype(table.dtype)
     upto = np.cumsum(count, dtype=table.dtype)
     ends = np.concatenate(([0], upto))[np.cumsum(positive.size)]
     above = np.repeat(ends.astype(table.dtype), positive.size) - upto
-    return count, above, flat.take(place), flat.take(place + 1), np.diff(ends, prepend=0), table[:, -1].astype(np.int64)
+    totals = np.diff(ends, prepend=0), table[:, -1].astype(np.int64)
+    return count, above, flat.take(place), flat.take(place + 1), *totals, _wide(table, problem, score, of_positive)
+
+
+def _wide(table: Ints, problem: Places, score: NDArray[np.uint32], amount: Ints) -> Ints:
+    """[2, 64, R] negatives from their running counts, positives from their bins."""
+    found = np.empty((2, CALIBRATION_BINS, len(table)), np.int64)
+    found[0] = np.diff(table.take(_EDGES, axis=1), axis=1).T
+    place = CALIBRATION_OF_SCORE.take(score) * len(table) + problem
+    found[1] = np.bincount(place, amount, found[1].size).reshape(found[1].shape)
+    return found

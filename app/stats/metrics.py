@@ -7,7 +7,7 @@ anytime(tally.total(), "accuracy")                  # Interval, valid however of
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from app.stats import auc, calibration, classification, regression
+from app.stats import auc, averageprecision, calibration, classification, regression
 from app.stats.codes import Task
 from app.stats.evidence import Estimates
 from app.stats.intervals import Interval
@@ -16,7 +16,7 @@ from app.stats.tally import Tally
 
 __all__ = ["METRICS", "Estimates", "Interval", "Metric", "anytime", "estimate", "metrics_of", "needs_histogram"]
 
-_ORDER = [module.__name__ for module in (classification, auc, calibration, regression)]
+_ORDER = [module.__name__ for module in (classification, auc, averageprecision, calibration, regression)]
 METRICS: Mapping[str, Metric] = MappingProxyType(
     dict(sorted(TABLE.items(), key=lambda item: _ORDER.index(item[1].read.__module__)))
 )

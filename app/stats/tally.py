@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from app.stats.codes import (
     CALIBRATION_BINS,
-    CALIBRATION_OF_SCORE,
     CALIBRATION_SLOTS,
     DELAY_BINS,
     FAMILY_SHIFT,
+    FIRST_HIST,
     INDEX_MASK,
     SCORE_BINS,
     SUM_LIMBS,
@@ -28,6 +28,7 @@ from app.stats.counting import POWERS, Shape, count_labels, count_predictions
 from app.stats.doubledouble import DD
 from app.stats.fixedpoint import CALIBRATION_BITS, LARGEST, STEP, outside
 from app.stats.ladder import Ladder, Spans, side_by_side
+from app.stats.pages import PAGE_BITS, Pages
 from app.stats.sparse import Sparse, core_only, hist_only, merge, negate, regroup, summed
 
 __all__ = [
@@ -69,7 +70,6 @@ class Tally:
         self.shape = shape
         self.points = points
         self.sparse = sparse
-        self._reached: dict[int, NDArray[np.intp]] = {}
 
     @classmethod
     def of(cls, shape: Shape, points: int, sparse: Sparse) -> "Tally":
@@ -132,8 +132,7 @@ class Tally:
     @cached_property
     def has_histograms(self) -> bool:
         """Whether the entries were read with the histogram families (or have none)."""
-        filled = self._ends[1:] > self._ends[:-1]  # a point's histograms come last
-        return bool(is_hist(self.sparse.code[self._ends[1:][filled] - 1]).any())
+        return bool((self._pages.number >= FIRST_HIST << FAMILY_SHIFT - PAGE_BITS).any())
 
     @cached_property
     def score_classes(self) -> int:
@@ -156,15 +155,9 @@ class Tally:
 
         A hit: the positive class happened (binary), the top class did (multiclass).
         """
-        wide = CALIBRATION_BINS // bins
-        slots = np.arange(CALIBRATION_BINS * CALIBRATION_SLOTS)
-        slots = slots // CALIBRATION_SLOTS // wide + slots % CALIBRATION_SLOTS * bins
-        claimed, *counted = self._added(Family.CALIBRATION, slots, (CALIBRATION_SLOTS, bins))
-        if self.shape.task is Task.BINARY:  # a positive is a hit: the score histogram has them
-            coarse = CALIBRATION_OF_SCORE // wide
-            negative, positive = self._added(Family.CLASS_SCORE, np.append(coarse, coarse + bins), (2, bins))
-            counted = [positive, negative + positive]
-        return np.ldexp(claimed, -CALIBRATION_BITS), counted[0].astype(np.int64), counted[1].astype(np.int64)
+        joined = (bins, CALIBRATION_BINS // bins, self.points)
+        claimed, hits, rows = (part.reshape(joined).sum(axis=1).T for part in self._calibration)
+        return np.ldexp(claimed, -CALIBRATION_BITS), hits, rows
 
     def sum(self, name: int) -> DD:
         """[P] a fixed-point sum of `counting` (LOG_LOSS, ERROR …) in its own units, exact to 106 bits."""
@@ -199,44 +192,32 @@ class Tally:
         point = np.repeat(np.arange(self.points), spans.size)
         return point, self.sparse.code.take(mine) & INDEX_MASK, self.sparse.amount.take(mine)
 
-    def _added(self, family: Family, slot: Ints, shape: tuple[int, ...]) -> Iterator[NDArray[np.float64]]:
-        """Amounts of a family summed by `slot` of their index: [P, …], the first axis of `shape` one after another.
+    @cached_property
+    def _calibration(self) -> tuple[Ints, Ints, Ints]:
+        """Σp in its unit, hits, rows: each [64, P], points innermost, since sums run over bins."""
+        spans = Spans(self._reach(Family.CALIBRATION), self._reach(Family.CALIBRATION + 1))
+        found = np.zeros((CALIBRATION_SLOTS, CALIBRATION_BINS, self.points), np.int64)
+        flat, index = found.ravel(), np.arange(CALIBRATION_SLOTS * CALIBRATION_BINS)
+        offset = (index % CALIBRATION_SLOTS * CALIBRATION_BINS + index // CALIBRATION_SLOTS) * self.points
 
-        Whole numbers below 2^53 are added without rounding.
-        """
-        spans, width = Spans(self._reach(family), self._reach(family + 1)), int(np.prod(shape))
-        code, amount = self.sparse.code, self.sparse.amount
-
-        def part(first: int) -> NDArray[np.float64]:
+        def fill(first: int) -> None:
             mine = spans[first : first + POINTS]
-            taken, points = mine.places(), mine.start.size
-            place = slot.take(code.take(taken) & INDEX_MASK) + np.repeat(np.arange(points) * width, mine.size)
-            return np.asarray(np.bincount(place, amount.take(taken), points * width), np.float64)
+            taken, points = mine.places(), np.arange(first, first + mine.start.size)
+            place = offset.take(self.sparse.code.take(taken) & INDEX_MASK) + np.repeat(points, mine.size)
+            flat[place] = self.sparse.amount.take(taken)
 
-        parts = side_by_side(part, range(0, self.points, POINTS))
-        sums = np.concatenate(parts) if parts else np.empty(0)
-        yield from np.moveaxis(sums.reshape(self.points, *shape), 1, 0)
+        side_by_side(fill, range(0, self.points, POINTS))
+        if self.shape.task is Task.BINARY:  # a positive is a hit: the score histogram has them
+            return found[0], self.ladder.wide[1], self.ladder.wide.sum(axis=0)
+        return found[0], found[1], found[2]
 
     def _reach(self, family: int, index: int = 0) -> NDArray[np.intp]:
-        """[P] how far each point's entries lie before a code: all points are bisected at once."""
-        wanted = family << FAMILY_SHIFT | index
-        if wanted not in self._reached:
-            self._reached[wanted] = self._bisected(wanted)
-        return self._reached[wanted]
-
-    def _bisected(self, wanted: int) -> NDArray[np.intp]:
-        code, ends = self.sparse.code, self._ends
-        first, stop = ends[:-1], ends[1:]
-        for _ in range(int(np.max(stop - first, initial=0)).bit_length()):
-            middle = (first + stop) >> 1
-            before = (first < stop) & (code[np.minimum(middle, code.size - 1)] < wanted)
-            first, stop = np.where(before, middle + 1, first), np.where(before, stop, middle)
-        return first
+        """[P] how far each point's entries lie before a code."""
+        return self._pages.upto(family << FAMILY_SHIFT | index)
 
     @cached_property
-    def _ends(self) -> NDArray[np.intp]:
-        """[P + 1] where each point's entries begin, and the end."""
-        return np.searchsorted(self.sparse.cell, np.arange(self.points + 1, dtype=np.uint32))
+    def _pages(self) -> Pages:
+        return Pages.of(self.sparse, self.points)
 
     def _grid(self, family: Family, width: int) -> Ints:
         cell, index, amount = self._family(family)

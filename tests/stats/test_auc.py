@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from app.stats.auc import ROUNDING, Ranks, delong_interval, newcombe, precision_of, ranks_of
+from app.stats.auc import Ranks, delong_interval, newcombe, ranks_of
+from app.stats.averageprecision import precision_of
 from app.stats.delong import delong
 from app.stats.ladder import Ladder
 from app.stats.metrics import estimate
+from app.stats.onevsrest import ROUNDING
 from app.stats.tally import Shape, Tally, Task, count_labels, regroup
 from tests.stats import dense
 from tests.stats.rows import FIVE, binary, multiclass, tally

@@ -29,9 +29,9 @@ ASKED = "canary.Canary losses.Question drift.Margins planning.Budget sequential.
 ASKED += "registry.Metric counting.Shape evidence.Axis"
 HELD = "canary.State shadow.State sequential.State sequential.Trail sequential.Bucket conformal.Past sparse.Sparse "
 HELD += "sketches.Sketch weighed.Weighed ladder.Ladder ladder.Spans planes.Marks planes.Totals doubledouble.DD "
-HELD += "ecdf.Sorted drift.NumberReference recalibration.Recalibration classification.Cells"
-INNER = "auc.Ranks auc.Precision evidence.Proportion evidence.MeanOfProportions evidence.Smooth "
-INNER += "skewed.PositiveMean ecdf.Distances binned.Gaps divergence.Divergences"
+HELD += "pages.Pages ecdf.Sorted drift.NumberReference recalibration.Recalibration classification.Cells"
+INNER = "onevsrest.Problems auc.Ranks averageprecision.Precision evidence.Proportion evidence.MeanOfProportions "
+INNER += "evidence.Smooth skewed.PositiveMean ecdf.Distances binned.Gaps divergence.Divergences"
 CARD = "diagnostics.Dispersion diagnostics.Assumptions planning.Plan"
 NO_RESULTS = {
     "what is asked, not answered": ASKED,

@@ -259,10 +259,7 @@ class TestTroubleOfAnyKind:
             assert (await ended(database, job_id)).status is JobStatus.CANCELLED
 
     async def test_is_outlived_by_a_worker_that_begins(self, database: Database, work: Work) -> None:
-        await renamed(database, "job", "hidden")
-        stop, ready = asyncio.Event(), asyncio.Event()
-        daily = Task("add", work.add, every=Every("0 0 * * *", 86_400))
-        running = asyncio.create_task(Worker(database, [daily], QUICK, concurrency=1).run(stop, ready.set))
+        stop, ready, running = await self.begun_in_trouble(database, work)
         await asyncio.sleep(0.5)
         assert not running.done()
         assert not ready.is_set()
@@ -272,14 +269,20 @@ class TestTroubleOfAnyKind:
         await asyncio.wait_for(running, 20)
 
     async def test_does_not_keep_a_worker_that_shall_end(self, database: Database, work: Work) -> None:
-        await renamed(database, "job", "hidden")
-        stop, ready = asyncio.Event(), asyncio.Event()
-        daily = Task("add", work.add, every=Every("0 0 * * *", 86_400))
-        running = asyncio.create_task(Worker(database, [daily], QUICK, concurrency=1).run(stop, ready.set))
+        stop, ready, running = await self.begun_in_trouble(database, work)
         await asyncio.sleep(0.1)
         stop.set()
         await asyncio.wait_for(running, 20)
         assert not ready.is_set()
+
+    async def begun_in_trouble(
+        self, database: Database, work: Work
+    ) -> tuple[asyncio.Event, asyncio.Event, "asyncio.Task[None]"]:
+        """What ends the worker, what tells that it is ready, and the worker."""
+        await renamed(database, "job", "hidden")
+        stop, ready = asyncio.Event(), asyncio.Event()
+        daily = Task("add", work.add, every=Every("0 0 * * *", 86_400))
+        return stop, ready, asyncio.create_task(Worker(database, [daily], QUICK, concurrency=1).run(stop, ready.set))
 
 
 async def renamed(database: Database, table: str, name: str) -> None:

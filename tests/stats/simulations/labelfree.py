@@ -180,7 +180,7 @@ for check in (
         "V17",
         "misses of PPI++ with effective-n Wilson, worst of 18 cells",
         v17,
-        1000,
+        2000,
         80,
         v17_broken,
         "PPI++'s normal interval",

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 1.0  # attempts that were put off are found so late; new ones are announced
 RESTART_S = 1.0
+POOL_S = 5.0  # how long the library waits for a connection, also to say goodbye when it is told to end
 SCHEDULED_BY = "schedule"
 DUE = "due"  # the queue's message that a periodic job is due
 
@@ -83,7 +84,9 @@ class Worker:
 
     def _queue(self) -> procrastinate.App:
         url = self._database.url.replace("postgresql+asyncpg://", "postgresql://", 1)
-        connector = PsycopgConnector(conninfo=url, min_size=1, max_size=3, kwargs={"connect_timeout": 3})
+        connector = PsycopgConnector(
+            conninfo=url, min_size=1, max_size=3, timeout=POOL_S, kwargs={"connect_timeout": 3}
+        )
         queue = procrastinate.App(connector=connector)
 
         async def attempt(context: JobContext, *, job: int, attempt: int) -> None:

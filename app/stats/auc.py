@@ -4,6 +4,7 @@ Rows of one bin are ordered unknown to the histogram; the bound is what that can
 rows is always within value ± bound. Multiclass: macro over the classes, one against the rest, that have both outcomes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +13,15 @@ from scipy.special import expit, logit
 
 from app.stats.evidence import ASYMPTOTIC, IID, LOGIT, Estimates, Evidence, Ranked, Smooth, choose
 from app.stats.intervals import t_of, z_of
-from app.stats.ladder import Ladder, side_by_side
+from app.stats.ladder import Ladder
 from app.stats.onevsrest import ROUNDING, Problems, macro, undefined
 from app.stats.registry import BOTH, metric
 from app.stats.tally import Tally
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.integer]
 Ends = tuple[Floats, Floats]
 
-NEWTON_STEPS, NEAR_ENOUGH = 60, 1e-13  # about a dozen are taken; halving the bracket alone would take 43
+NEWTON_STEPS, NEAR_ENOUGH = 60, 1e-13  # a handful are taken; halving the bracket alone would take 43
 AVERAGED = "the macro average's standard error is bounded by the mean of the classes'"
 
 
@@ -49,7 +49,7 @@ def roc_auc(tally: Tally) -> Evidence:
     At a fixed n the union of Newcombe's method 5 and the logit-DeLong interval with Satterthwaite's t: DeLong alone
     covers .85 with 50 positives at .98, the union at least .949 in all cells tried.
     """
-    ranks = ranks_of(tally.ladder).by_class(tally)
+    ranks = ranks_of(tally.ladders).by_class(tally)
     value, bound = macro(ranks.area, ranks.usable), macro(ranks.bound, ranks.usable)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = macro(np.sqrt(ranks.of_positives + ranks.of_negatives), ranks.usable)
@@ -68,53 +68,52 @@ def roc_auc(tally: Tally) -> Evidence:
     return Ranked(lambda level: _area_estimates(tally, ranks, smooth, level), smooth)
 
 
-def ranks_of(ladder: Ladder) -> Ranks:
-    """[R] areas with DeLong's variance from placement values.
+def ranks_of(ladders: Sequence[Ladder]) -> Ranks:
+    """[R] areas with DeLong's variance from placement values: the problems of all the ladders.
 
     >>> from app.stats.ladder import Spans
     >>> negative, positive = Spans(np.array([0]), np.array([2])), Spans(np.array([2]), np.array([4]))
     >>> ladder = Ladder.of(np.array([0, 1, 1, 2], np.uint32), np.array([2, 1, 1, 2]), negative, positive)
-    >>> ranks = ranks_of(ladder)
+    >>> ranks = ranks_of([ladder])
     >>> ranks.area.round(6).tolist(), ranks.bound.round(6).tolist()
     ([0.944444], [0.055556])
     """
-    return Ranks.joined(side_by_side(_ranks, ladder.parts()))
+    return Ranks.joined([_ranks(ladder) for ladder in ladders])
 
 
 def _ranks(ladder: Ladder) -> Ranks:
     m, n = ladder.positives.astype(np.float64), ladder.negatives.astype(np.float64)
     some_m, some_n = np.maximum(m, 1.0), np.maximum(n, 1.0)
-    count, tied = ladder.count.astype(np.float64), ladder.upto - ladder.below
-    twice = ladder.below + ladder.upto.astype(np.float64)
-    area = ladder.sums(count * twice) / (2 * some_m * some_n)
-    middle = ladder.each(area)
-    placed = twice / ladder.each(2 * some_n)  # of a positive in this bin
-    placed -= middle
-    of_positives = ladder.sums(count * placed**2)
+    count, tied = ladder.count.astype(np.float64), (ladder.upto - ladder.below).astype(np.float64)
+    placed = (ladder.below + ladder.upto).astype(np.float64)  # twice, of a positive in this bin
+    pairs = ladder.sums(count * placed)
+    placed -= ladder.each(pairs / some_m)
+    placed *= placed
+    placed *= count
     return Ranks(
-        area,
+        pairs / (2 * some_m * some_n),
         ladder.sums(count * tied) / (2 * some_m * some_n) + ROUNDING,
-        _mean_variance(of_positives, m),
-        _mean_variance(_of_negatives(ladder, area, middle, some_m, tied), n),
+        _mean_variance(ladder.sums(placed) / (2 * some_n) ** 2, m),
+        _mean_variance(_of_negatives(ladder, pairs / (2 * some_n), count, tied) / some_m**2, n),
         m,
         n,
     )
 
 
-def _of_negatives(ladder: Ladder, area: Floats, middle: Floats, some_m: Floats, tied: Ints) -> Floats:
-    """[R] Σ (placement − area)² over negatives: those in a bin with positives, those up to the next one, those before
-    the first."""
-    rest, total = ladder.above.astype(np.float64), ladder.each(some_m)
-    inside, after = (rest + ladder.count / 2) / total, rest / total
-    inside -= middle
-    after -= middle
-    inside **= 2
-    after **= 2
+def _of_negatives(ladder: Ladder, mean: Floats, count: Floats, tied: Floats) -> Floats:
+    """[R] Σ (positives above − mean)² over negatives: those in a bin with positives, those up to the next one, those
+    before the first."""
+    after = ladder.above.astype(np.float64)
+    after -= ladder.each(mean)
+    inside = count / 2
+    inside += after
+    inside *= inside
     inside *= tied
-    after *= ladder.following() - ladder.upto
+    after *= after
+    after *= ladder.passing
     inside += after
     spread, used = ladder.sums(inside), ladder.used
-    spread[used] += ladder.below[ladder.starts[used]] * (1 - area[used]) ** 2
+    spread[used] += ladder.below[ladder.starts[used]] * (ladder.positives[used] - mean[used]) ** 2
     return spread
 
 
@@ -124,7 +123,8 @@ def _mean_variance(spread: Floats, n: Floats) -> Floats:
 
 
 def newcombe(area: Floats, positives: Floats, negatives: Floats, level: float) -> Ends:
-    """Newcombe 2006, method 5: the θ with |area − θ| ≤ z √V(θ), by Newton's steps from 0 and 1.
+    """Newcombe 2006, method 5: the θ with |area − θ| ≤ z √V(θ), by Newton's steps from where the bracket below is
+    taken at the area (a Wilson interval).
 
     V(θ) = θ(1−θ) (1 + N ((1−θ)/(2−θ) + θ/(1+θ))) / (mn), N = (m + n)/2 − 1.
 
@@ -134,7 +134,7 @@ def newcombe(area: Floats, positives: Floats, negatives: Floats, level: float) -
     """
     extra, scale = (positives + negatives) / 2 - 1, z_of(level) ** 2 / (positives * negatives)
     far, near = np.stack((np.zeros_like(area), np.ones_like(area))), np.stack((area, area))
-    theta = far
+    theta = _wilson_like(area, scale * (1 + extra * ((1 - area) / (2 - area) + area / (1 + area))))
     for _ in range(NEWTON_STEPS):
         away, slope = _beyond(theta, area, extra, scale)
         outside = away > 0
@@ -149,12 +149,19 @@ def newcombe(area: Floats, positives: Floats, negatives: Floats, level: float) -
     return theta[0], theta[1]
 
 
+def _wilson_like(area: Floats, scale: Floats) -> Floats:
+    """[2, …] the θ with (area − θ)² = scale θ (1 − θ)."""
+    half = np.sqrt(scale * (area * (1 - area) + scale / 4))
+    return np.asarray(np.clip((area + scale / 2 + np.stack((-half, half))) / (1 + scale), 0.0, 1.0))
+
+
 def _beyond(theta: Floats, area: Floats, extra: Floats, scale: Floats) -> Ends:
     """(area − θ)² − z² V(θ), positive outside the interval, and its slope."""
-    rest, one, two = 1 - theta, 1 + theta, 2 - theta
-    growth = 1 + extra * (rest / two + theta / one)
-    slope = (1 - 2 * theta) * growth + theta * rest * extra * (one**-2 - two**-2)
-    return (area - theta) ** 2 - scale * theta * rest * growth, -2 * (area - theta) - scale * slope
+    rest, one, two = 1 - theta, 1 / (1 + theta), 1 / (2 - theta)
+    growth = 1 + extra * (rest * two + theta * one)
+    slope = (1 - 2 * theta) * growth + theta * rest * extra * (one * one - two * two)
+    apart = area - theta
+    return apart * apart - scale * theta * rest * growth, -2 * apart - scale * slope
 
 
 def delong_interval(ranks: Ranks, level: float) -> Ends:

@@ -1,5 +1,6 @@
 """Area under the precision-recall curve (average precision) from score histograms, with a certified bound."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 
 from app.stats.evidence import ASYMPTOTIC, LOGIT, Evidence, Smooth
-from app.stats.ladder import Ladder, side_by_side
+from app.stats.ladder import Ladder
 from app.stats.onevsrest import ROUNDING, Problems, macro, undefined
 from app.stats.registry import BOTH, metric
 from app.stats.tally import Tally
@@ -33,7 +34,7 @@ def pr_auc(tally: Tally) -> Evidence:
     Interval: delta method on the logit, by the influence function of Σ P_k TP_k/(TP_k + FP_k) / m. Multiclass as
     `roc_auc`.
     """
-    found = precision_of(tally.ladder).by_class(tally)
+    found = precision_of(tally.ladders).by_class(tally)
     usable = ~np.isnan(found.value)
     value = macro(found.value, usable)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -51,49 +52,48 @@ def pr_auc(tally: Tally) -> Evidence:
     )
 
 
-def precision_of(ladder: Ladder) -> Precision:
+def precision_of(ladders: Sequence[Ladder]) -> Precision:
     """p positives and q negatives in a bin, after a positives and b negatives above it, add to the sum at least
     Σ_{i≤p} (a+i)/(a+i+b+q) (the negatives first), at most p (a+p)/(a+p+b) (the positives first, tied). The value is the
     middle of the two orders without ties.
 
     >>> from app.stats.ladder import Spans
     >>> negative, positive = Spans(np.array([0]), np.array([1])), Spans(np.array([1]), np.array([3]))
-    >>> found = precision_of(Ladder.of(np.array([1, 0, 2], np.uint32), np.array([1, 1, 1]), negative, positive))
+    >>> ladder = Ladder.of(np.array([1, 0, 2], np.uint32), np.array([1, 1, 1]), negative, positive)
+    >>> found = precision_of([ladder])
     >>> found.value.round(6).tolist(), bool(found.bound[0] < 1e-9)
     ([0.833333], True)
     """
-    found = Precision.joined(side_by_side(_precision, ladder.parts()))
-    missing = (ladder.positives == 0) | (ladder.negatives == 0)
-    return Precision(*(np.where(missing, np.nan, values) for values in (found.value, found.bound, found.variance)))
+    return Precision.joined([_precision(ladder) for ladder in ladders])
 
 
 def _precision(ladder: Ladder) -> Precision:
     some = np.maximum(ladder.positives, 1.0)
-    count = ladder.count.astype(np.float64)
-    hits = ladder.above + count
-    rows = ladder.each(ladder.negatives)
-    rows -= ladder.below
-    rows += hits
+    hits = (ladder.above + ladder.count).astype(np.float64)
+    misses = ladder.each(ladder.negatives.astype(np.float64))
+    misses -= ladder.below.astype(np.float64)
+    rows = hits + misses
     share = hits / rows
-    value, bound = _ordered(ladder, hits, rows - hits, share, some)
-    variance = _precision_variance(ladder, rows, share, ladder.each(value))
-    return Precision(value, bound, variance / some**2)
+    value, bound = _ordered(ladder, hits, misses, share, some)
+    variance = _precision_variance(ladder, rows, share, ladder.each(value)) / some**2
+    missing = (ladder.positives == 0) | (ladder.negatives == 0)
+    return Precision(*(np.where(missing, np.nan, values) for values in (value, bound, variance)))
 
 
 def _ordered(ladder: Ladder, hits: Floats, misses: Floats, share: Floats, some: Floats) -> tuple[Floats, Floats]:
     """Value and bound. Bins of one positive and no negative have but one order, and add their share."""
     odd = np.flatnonzero((ladder.count > 1) | (ladder.upto > ladder.below))
-    count, misses = ladder.count[odd].astype(np.float64), misses[odd]
-    over = misses - (ladder.upto - ladder.below)[odd]
-    before, problem = hits[odd] - count, ladder.problem[odd]
-    plain, size = ladder.sums(share), some.size
+    count, tied = ladder.count[odd].astype(np.float64), (ladder.upto[odd] - ladder.below[odd]).astype(np.float64)
+    upto, misses, problem = hits[odd], misses[odd], ladder.problem[odd]
+    plain, size, over = ladder.sums(share), some.size, misses - tied
+    plain -= np.bincount(problem, share[odd], size)
 
     def total(terms: Floats) -> Floats:
-        return np.asarray(plain + np.bincount(problem, terms - share[odd], size)) / some
+        return np.asarray(plain + np.bincount(problem, terms, size)) / some
 
-    first, last = _run(before, over, count), _run(before, misses, count)
+    first, last = _run(upto - count, over, count), _run(upto - count, misses, count)
     value, lowest = total((first + last) / 2), total(last)
-    highest = total(count * hits[odd] / (hits[odd] + over))
+    highest = total(count * upto / (upto + over))
     return value, np.maximum(highest - value, value - lowest) + ROUNDING
 
 
@@ -102,16 +102,17 @@ def _precision_variance(ladder: Ladder, rows: Floats, share: Floats, value: Floa
 
     A positive's: its own share, and what it takes from the thresholds at or below it; a negative's the latter alone.
     """
-    weight = ladder.count / rows
+    count = ladder.count.astype(np.float64)
+    weight = count / rows
     of_hits = ladder.running(weight * share)
     of_positive = ladder.running(weight)
     of_positive -= of_hits  # Σ weight · FP / rows
     of_positive += share
     of_positive -= value
-    of_positive **= 2
-    of_positive *= ladder.count
-    of_hits **= 2
-    of_hits *= ladder.following() - ladder.below
+    of_positive *= of_positive
+    of_positive *= count
+    of_hits *= of_hits
+    of_hits *= (ladder.upto - ladder.below).astype(np.float64) + ladder.passing
     of_positive += of_hits
     return ladder.sums(of_positive)
 
@@ -136,6 +137,6 @@ def _digamma_step(x: Floats, p: Floats) -> Floats:
     x, p = x[~small], p[~small]
     y = x + p
     u, v = 1 / (x * x), 1 / (y * y)
-    series = (v - u) / 12 - (v * v - u * u) / 120 + (v**3 - u**3) / 252
+    series = v * (1 / 12 - v * (1 / 120 - v / 252)) - u * (1 / 12 - u * (1 / 120 - u / 252))
     step[~small] = np.log1p(p / x) + p / (2 * x * y) - series
     return step

@@ -4,27 +4,20 @@ That is all that areas under curves need: between two such bins nothing happens 
 hourly histograms costs its entries, not its 9 million bins.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.stats.codes import CALIBRATION_BINS, CALIBRATION_OF_SCORE, SCORE_BINS
 
-Given = TypeVar("Given")
-Found = TypeVar("Found")
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 Places = NDArray[np.intp]
 
-TABLE = 1 << 17  # places counted through at once: half a megabyte, so that it stays in the cache
-PART = 1 << 16  # bins worked on at once, for the same reason
+TABLE = 1 << 18  # places counted through at once: a megabyte, so that it stays in the cache
 UNITS = 57  # bits; Σ of positives in a bin over rows at and above it is below 2^6
-THREADS = 2  # numpy releases the interpreter in loops of this length
 _STEP = SCORE_BINS + 1
 _BIN = np.uint32(SCORE_BINS - 1)
 _EDGES = np.searchsorted(CALIBRATION_OF_SCORE, np.arange(CALIBRATION_BINS + 1))  # where each wide bin begins
@@ -57,7 +50,7 @@ class Spans:
         return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Ladder:
     """Of R problems, the E bins that hold positives by rising score; `starts[r]` … `starts[r + 1] − 1` are problem r's.
 
@@ -72,124 +65,95 @@ class Ladder:
     upto: Ints
     positives: Ints
     negatives: Ints
-    wide: Ints
+    wide: NDArray[np.int64]
 
     @classmethod
     def of(cls, code: NDArray[np.uint32], amount: NDArray[np.int64], negative: Spans, positive: Spans) -> "Ladder":
-        """From entries whose code ends in the score bin, ascending inside a span.
+        """From entries whose code ends in the score bin, ascending inside a span; looked up in running counts over all
+        bins of these problems.
 
         >>> code, amount = np.array([2, 3, 3, 7], np.uint32), np.array([4, 1, 1, 2])
         >>> ladder = Ladder.of(code, amount, *(Spans(np.array([a]), np.array([a + 2])) for a in (0, 2)))
         >>> ladder.above.tolist(), ladder.below.tolist(), ladder.upto.tolist()
         ([2, 0], [4, 5], [5, 5])
         """
-        problems, at_once = negative.start.size, TABLE // _STEP
-        firsts = range(0, problems, at_once)
-        parts = side_by_side(
-            lambda first: _part(code, amount, *(side[first : first + at_once] for side in (negative, positive))),
-            firsts,
-        )
-        if not parts:
-            none = np.empty(0, np.int64)
-            nowhere = none.reshape(2, CALIBRATION_BINS, 0)
-            return cls(np.zeros(1, np.intp), none, none, none, none, none, none, nowhere)
-        starts = np.concatenate(([0], np.cumsum(positive.size)))
-        return cls(starts, *(np.concatenate(part, axis=-1) for part in zip(*parts, strict=True)))
+        others, mine, sizes = negative.places(), positive.places(), positive.size
+        of_negative, of_positive = amount.take(others), amount.take(mine)
+        narrow = max(int(of_negative.sum()), int(of_positive.sum())) < 1 << 30  # twice as much is an int32 still
+        problems = np.arange(sizes.size)
+        table = np.zeros((problems.size, _STEP), np.int32 if narrow else np.int64)
+        flat = table.ravel()
+        flat[np.repeat(problems * _STEP + 1, negative.size) + (code.take(others) & _BIN)] = of_negative
+        np.cumsum(table, axis=1, dtype=table.dtype, out=table)
+        problem, score = np.repeat(problems, sizes), code.take(mine) & _BIN
+        place = problem * _STEP + score
+        starts = np.concatenate(([0], np.cumsum(sizes)))
+        count = of_positive.astype(table.dtype)
+        passed = np.cumsum(count, dtype=table.dtype)
+        ends = np.concatenate((np.zeros(1, table.dtype), passed))[starts]
+        above, totals = np.repeat(ends[1:], sizes) - passed, (np.diff(ends), table[:, -1].copy())
+        wide = _wide(table, problem, score, of_positive)
+        return cls(starts, count, above, flat.take(place), flat.take(place + 1), *totals, wide)
 
-    def parts(self) -> Iterator["Ladder"]:
-        """The same problems, some at a time; none is divided."""
-        first, last = 0, self.positives.size
-        while first < last:
-            stop = int(np.searchsorted(self.starts, self.starts[first] + PART, side="right")) - 1
-            stop = min(max(stop, first + 1), last)
-            bins, mine = slice(self.starts[first], self.starts[stop]), slice(first, stop)
-            yield Ladder(
-                self.starts[first : stop + 1] - self.starts[first],
-                self.count[bins],
-                self.above[bins],
-                self.below[bins],
-                self.upto[bins],
-                self.positives[mine],
-                self.negatives[mine],
-                self.wide[..., mine],
-            )
-            first = stop
+    @cached_property
+    def sizes(self) -> Places:
+        """[R] bins with positives."""
+        return np.diff(self.starts)
 
-    @property
+    @cached_property
     def used(self) -> Places:
         """Problems with a positive."""
-        return np.flatnonzero(np.diff(self.starts))
+        return np.flatnonzero(self.sizes)
+
+    @cached_property
+    def passing(self) -> Floats:
+        """[E] negatives from this bin's end to the next bin that holds positives, or to the end."""
+        after = np.empty_like(self.upto)
+        after[:-1] = self.below[1:]
+        after[self.starts[self.used + 1] - 1] = self.negatives[self.used]
+        after -= self.upto
+        return after.astype(np.float64)
 
     @property
     def problem(self) -> Places:
         """[E] whose bin each one is."""
-        return np.repeat(np.arange(self.positives.size), np.diff(self.starts))
+        return np.repeat(np.arange(self.sizes.size), self.sizes)
 
     def sums(self, values: Floats) -> Floats:
         """[E] → [R]"""
-        found = np.zeros(self.positives.size)
+        found = np.zeros(self.sizes.size)
         if values.size:
-            used = self.used
-            found[used] = np.add.reduceat(values, self.starts[used])
+            found[self.used] = np.add.reduceat(values, self.starts[self.used])
         return found
 
-    def each(self, values: NDArray[np.number]) -> Floats:
+    def each(self, values: Floats) -> Floats:
         """[R] → [E]"""
-        return np.repeat(values.astype(np.float64), np.diff(self.starts))
+        return np.repeat(values, self.sizes)
 
     def running(self, values: Floats) -> Floats:
         """[E] sums of each bin and those before it in its problem; values in [0, 1].
 
-        In whole units of 2^-57, so that what stands beside a problem changes no bit of it.
+        In whole units of 2^-57, so that what stands beside a problem changes no bit of it: overflow cancels out.
         """
-        used, units = self.used, (values * 2.0**UNITS).astype(np.int64)
-        if used.size > 1:  # what a problem adds is taken off where the next one starts
-            units[self.starts[used[1:]]] -= np.add.reduceat(units, self.starts[used])[:-1]
-        return np.asarray(np.cumsum(units) * 2.0**-UNITS, np.float64)
-
-    def following(self) -> Ints:
-        """[E] negatives below the next bin that holds positives; all of them for the last."""
-        after = np.empty_like(self.below)
-        after[:-1] = self.below[1:]
-        used = self.used
-        after[self.starts[used + 1] - 1] = self.negatives[used]
-        return after
+        units = np.zeros(values.size + 1, np.int64)
+        own = np.cumsum((values * 2.0**UNITS).astype(np.int64), out=units[1:])
+        own -= np.repeat(units[self.starts[:-1]], self.sizes)
+        return np.asarray(own * 2.0**-UNITS, np.float64)
 
 
-def side_by_side(work: Callable[[Given], Found], parts: Iterable[Given]) -> list[Found]:
-    """The work of each part, in order; on two threads where there is more than one part.
+def ladders(code: NDArray[np.uint32], amount: NDArray[np.int64], negative: Spans, positive: Spans) -> list[Ladder]:
+    """Of many problems, some at a time, so that what is worked on stays in the cache.
 
-    >>> side_by_side(abs, [-1, 2, -3])
-    [1, 2, 3]
+    >>> none = Spans(np.zeros(300, np.intp), np.zeros(300, np.intp))
+    >>> [part.positives.size for part in ladders(np.empty(0, np.uint32), np.empty(0, np.int64), none, none)]
+    [255, 45]
     """
-    given = list(parts)
-    if len(given) < 2:
-        return [work(part) for part in given]
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(work, given))
+    at_once = TABLE // _STEP
+    parts = (slice(first, first + at_once) for first in range(0, negative.start.size, at_once))
+    return [Ladder.of(code, amount, negative[part], positive[part]) for part in parts]
 
 
-def _part(code: NDArray[np.uint32], amount: NDArray[np.int64], negative: Spans, positive: Spans) -> tuple[Ints, ...]:
-    """As the ladder's arrays after `starts`: looked up in running counts over all bins of these problems."""
-    others, mine = negative.places(), positive.places()
-    of_negative, of_positive = amount.take(others), amount.take(mine)
-    narrow = max(int(of_negative.sum()), int(of_positive.sum())) < 1 << 31
-    problems = np.arange(negative.start.size)
-    table = np.zeros((problems.size, _STEP), np.int32 if narrow else np.int64)
-    flat = table.ravel()
-    flat[np.repeat(problems * _STEP + 1, negative.size) + (code.take(others) & _BIN)] = of_negative
-    np.cumsum(table, axis=1, dtype=table.dtype, out=table)
-    problem, score = np.repeat(problems, positive.size), code.take(mine) & _BIN
-    place = problem * _STEP + score
-    count = of_positive.astype(table.dtype)
-    upto = np.cumsum(count, dtype=table.dtype)
-    ends = np.concatenate(([0], upto))[np.cumsum(positive.size)]
-    above = np.repeat(ends.astype(table.dtype), positive.size) - upto
-    totals = np.diff(ends, prepend=0), table[:, -1].astype(np.int64)
-    return count, above, flat.take(place), flat.take(place + 1), *totals, _wide(table, problem, score, of_positive)
-
-
-def _wide(table: Ints, problem: Places, score: NDArray[np.uint32], amount: Ints) -> Ints:
+def _wide(table: Ints, problem: Places, score: NDArray[np.uint32], amount: Ints) -> NDArray[np.int64]:
     """[2, 64, R] negatives from their running counts, positives from their bins."""
     found = np.empty((2, CALIBRATION_BINS, len(table)), np.int64)
     found[0] = np.diff(table.take(_EDGES, axis=1), axis=1).T

@@ -3,7 +3,7 @@
 Write: `count_predictions`, `count_labels` (rows → Sparse), `merge`, `negate`, `regroup`. Read: `Tally.of`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -27,7 +27,7 @@ from app.stats.codes import (
 from app.stats.counting import POWERS, Shape, count_labels, count_predictions
 from app.stats.doubledouble import DD
 from app.stats.fixedpoint import CALIBRATION_BITS, LARGEST, STEP, outside
-from app.stats.ladder import Ladder, Spans, side_by_side
+from app.stats.ladder import Ladder, Spans, ladders
 from app.stats.pages import PAGE_BITS, Pages
 from app.stats.sparse import Sparse, core_only, hist_only, merge, negate, regroup, summed
 
@@ -143,12 +143,12 @@ class Tally:
         return max(self.shape.classes, int(index.max(initial=0)) // (2 * SCORE_BINS) + 1)
 
     @cached_property
-    def ladder(self) -> Ladder:
+    def ladders(self) -> list[Ladder]:
         """Labelled and scored rows by score bin, of points × `score_classes` one-against-rest problems."""
         slots = 2 * self.score_classes
         ends = np.stack([self._reach(Family.CLASS_SCORE, i * SCORE_BINS) for i in range(slots + 1)], axis=1)
         negative, positive = (Spans(ends[:, side:-1:2].ravel(), ends[:, side + 1 :: 2].ravel()) for side in (0, 1))
-        return Ladder.of(self.sparse.code, self.sparse.amount, negative, positive)
+        return ladders(self.sparse.code, self.sparse.amount, negative, positive)
 
     def calibration(self, bins: int = CALIBRATION_BINS) -> tuple[NDArray[np.float64], Ints, Ints]:
         """Σp, hits and rows, each [P, bins], by equal-width bins of the score; `bins` divides 64.
@@ -196,19 +196,22 @@ class Tally:
     def _calibration(self) -> tuple[Ints, Ints, Ints]:
         """Σp in its unit, hits, rows: each [64, P], points innermost, since sums run over bins."""
         spans = Spans(self._reach(Family.CALIBRATION), self._reach(Family.CALIBRATION + 1))
-        found = np.zeros((CALIBRATION_SLOTS, CALIBRATION_BINS, self.points), np.int64)
-        flat, index = found.ravel(), np.arange(CALIBRATION_SLOTS * CALIBRATION_BINS)
-        offset = (index % CALIBRATION_SLOTS * CALIBRATION_BINS + index // CALIBRATION_SLOTS) * self.points
+        binary = self.shape.task is Task.BINARY
+        slots, index = 1 if binary else CALIBRATION_SLOTS, np.arange(CALIBRATION_SLOTS * CALIBRATION_BINS)
+        row = index % CALIBRATION_SLOTS * CALIBRATION_BINS + index // CALIBRATION_SLOTS
 
-        def fill(first: int) -> None:
+        def part(first: int) -> Ints:
             mine = spans[first : first + POINTS]
-            taken, points = mine.places(), np.arange(first, first + mine.start.size)
-            place = offset.take(self.sparse.code.take(taken) & INDEX_MASK) + np.repeat(points, mine.size)
-            flat[place] = self.sparse.amount.take(taken)
+            taken, points = mine.places(), np.arange(mine.start.size)
+            found = np.zeros((slots, CALIBRATION_BINS, points.size), np.int64)
+            place = row.take(self.sparse.code.take(taken) & INDEX_MASK) * points.size + np.repeat(points, mine.size)
+            found.ravel()[place] = self.sparse.amount.take(taken)
+            return found
 
-        side_by_side(fill, range(0, self.points, POINTS))
-        if self.shape.task is Task.BINARY:  # a positive is a hit: the score histogram has them
-            return found[0], self.ladder.wide[1], self.ladder.wide.sum(axis=0)
+        found = _beside([part(first) for first in range(0, self.points, POINTS)], slots)
+        if binary:  # a positive is a hit: the score histogram has them
+            negative, positive = _beside([ladder.wide for ladder in self.ladders], 2)
+            return found[0], positive, negative + positive
         return found[0], found[1], found[2]
 
     def _reach(self, family: int, index: int = 0) -> NDArray[np.intp]:
@@ -224,3 +227,8 @@ class Tally:
         grid = np.zeros((self.points, max(width, int(index.max(initial=0)) + 1)), np.int64)
         grid[cell, index] = amount
         return grid
+
+
+def _beside(parts: Sequence[Ints], slots: int) -> Ints:
+    """[slots, 64, P] from the same of some points at a time."""
+    return np.concatenate([np.empty((slots, CALIBRATION_BINS, 0), np.int64), *parts], axis=2)

@@ -1,5 +1,6 @@
 """Areas from histograms: the value from all rows is always within the bound."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -103,14 +104,13 @@ class TestLadder:
         cell = np.random.default_rng(5).integers(0, points, rows)
         read = Tally.of(shape, points, count_labels(shape, cell, points, **given))
         positive, negative = dense.histograms(read)
-        self.same(read.ladder, positive.reshape(-1, 1024), negative.reshape(-1, 1024), why)
+        self.same(read.ladders, positive.reshape(-1, 1024), negative.reshape(-1, 1024), why)
 
-    def test_is_so_also_where_bins_hold_millions(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("app.stats.ladder.PART", 1000)
+    def test_is_so_also_where_bins_hold_millions(self) -> None:
         random = np.random.default_rng(6)
         positive, negative = (random.integers(0, 3_000_000, (6, 1024)) * (random.random((6, 1024)) < 0.7) for _ in "pn")
         positive[2], negative[4] = 0, 0
-        self.same(dense.ladder(positive, negative), positive, negative, "sums beyond 2^31")
+        self.same([dense.ladder(positive, negative)], positive, negative, "sums beyond 2^31")
 
     @pytest.mark.parametrize("name", ["roc_auc", "pr_auc"])
     def test_what_stands_beside_a_point_changes_no_bit_of_it(self, name: str) -> None:
@@ -127,25 +127,30 @@ class TestLadder:
     def test_a_perfect_order_has_no_variance(self) -> None:
         positive, negative = np.zeros((2, 1, 1024), np.int64)
         positive[0, [700, 900]], negative[0, [5, 6, 7]] = 7, 11
-        found = ranks_of(dense.ladder(positive, negative))
+        found = ranks_of([dense.ladder(positive, negative)])
         assert (found.area[0], found.of_positives[0], found.of_negatives[0]) == (1.0, 0.0, 0.0)
 
     @staticmethod
-    def same(ladder: Ladder, positive: np.ndarray, negative: np.ndarray, why: str) -> None:
-        assert (ladder.positives == positive.sum(axis=1)).all()
-        assert (ladder.negatives == negative.sum(axis=1)).all()
+    def same(ladders: Sequence[Ladder], positive: np.ndarray, negative: np.ndarray, why: str) -> None:
         row, place = np.nonzero(positive)
-        upto = negative.cumsum(axis=1)
-        assert (ladder.count == positive[row, place]).all()
-        assert (ladder.upto == upto[row, place]).all()
-        assert (ladder.below == (upto - negative)[row, place]).all()
-        found, wanted = ranks_of(ladder), dense.ranks(positive, negative)
+        upto, above = negative.cumsum(axis=1), positive[:, ::-1].cumsum(axis=1)[:, ::-1] - positive
+        expected = {
+            "positives": positive.sum(axis=1),
+            "negatives": negative.sum(axis=1),
+            "count": positive[row, place],
+            "above": above[row, place],
+            "upto": upto[row, place],
+            "below": (upto - negative)[row, place],
+        }
+        for name, wanted_counts in expected.items():
+            assert (np.concatenate([getattr(part, name) for part in ladders]) == wanted_counts).all(), (name, why)
+        found, wanted = ranks_of(ladders), dense.ranks(positive, negative)
         both = found.usable
         for name in ("area", "of_positives", "of_negatives"):
             one, other = getattr(found, name)[both], getattr(wanted, name)[both]
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15, err_msg=f"{name}, {why}")
         np.testing.assert_allclose(found.bound[both], wanted.bound[both] + ROUNDING, rtol=1e-12, err_msg=why)
-        short, long = precision_of(ladder), dense.precision(positive, negative)
+        short, long = precision_of(ladders), dense.precision(positive, negative)
         np.testing.assert_allclose(short.value, long[0], rtol=1e-12, err_msg=why)
         np.testing.assert_allclose(short.bound, long[1] + ROUNDING, rtol=1e-9, atol=1e-12, err_msg=why)
         np.testing.assert_allclose(short.variance, long[2], rtol=1e-11, atol=1e-18, err_msg=why)
@@ -184,7 +189,7 @@ class TestIntervals:
         actual = random.random(3000) < 0.3
         score = ndtr(random.normal(size=3000) + actual)
         _, covariance = delong(actual, score[np.newaxis])
-        ranks = ranks_of(tallied(actual, score).ladder)
+        ranks = ranks_of(tallied(actual, score).ladders)
         assert float(ranks.of_positives[0] + ranks.of_negatives[0]) == pytest.approx(covariance[0, 0], rel=0.01)
 
     def test_too_few_for_delong_leaves_newcombe(self) -> None:

@@ -15,6 +15,7 @@ from app.stats.intervals import (
     normal,
     proportion,
     t_interval,
+    t_of,
     wilson,
 )
 
@@ -74,6 +75,17 @@ class TestMeans:
 
     def test_one_value_has_no_interval(self) -> None:
         assert np.isnan(t_interval(3.0, np.nan, 1)).all()
+
+
+class TestStudent:
+    @pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.99, 0.999, 0.99999])
+    def test_is_scipys_on_both_sides_of_where_the_series_begins(self, level: float) -> None:
+        df = np.concatenate((np.linspace(0.3, 40, 997), np.geomspace(7.999, 1e9, 500), [8.0, np.inf]))
+        np.testing.assert_allclose(t_of(level, df), scipy_stats.t.ppf(0.5 + level / 2, df), rtol=2e-12)
+
+    def test_without_degrees_of_freedom_there_is_none(self) -> None:
+        assert np.isnan(t_of(0.95, [0, -1, np.nan])).all()
+        assert t_of(0.95, 1).shape == ()
 
 
 class TestAtAnyTime:

@@ -124,7 +124,7 @@ def areas(rng: Generator, runs: int, m: int, n: int, area: float, ratio: float) 
     shift = float(np.sqrt(1 + ratio**2) * inverse_normal(area))
     negative = score_bin(ndtr(rng.normal(size=(runs, n)) / 3).ravel())
     positive = score_bin(ndtr((shift + ratio * rng.normal(size=(runs, m))) / 3).ravel())
-    return ranks_of(ladder(by_run(positive, runs), by_run(negative, runs)))
+    return ranks_of([ladder(by_run(positive, runs), by_run(negative, runs))])
 
 
 def by_run(bins: Ints, runs: int) -> Ints:

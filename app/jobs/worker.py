@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 POLL_S = 1.0  # attempts that were put off are found so late; new ones are announced
 RESTART_S = 1.0
 POOL_S = 5.0  # how long the library waits for a connection, also to say goodbye when it is told to end
+OPEN_S = 5.0  # then from anew: the library waits twice as long before each try to connect
 SCHEDULED_BY = "schedule"
 DUE = "due"  # the queue's message that a periodic job is due
 
@@ -63,14 +64,17 @@ class Worker:
             await serving
         except asyncio.CancelledError:
             logger.debug("takes no more messages")
-        except procrastinate.exceptions.ConnectorException as error:
+        except (procrastinate.exceptions.ConnectorException, TimeoutError) as error:
             logger.warning("the queue is not reachable (%s); trying again", type(error).__name__)
         except Exception:  # whatever the library meets when a database goes: a worker stays
             logger.exception("the queue's library gave up; trying again")
         await _pause(stop)
 
     async def _take(self) -> None:
-        async with self._queue().open_async() as queue:
+        queue = self._queue()
+        try:
+            async with asyncio.timeout(OPEN_S):
+                await queue.open_async()
             await queue.run_worker_async(
                 queues=[QUEUE],
                 concurrency=self._concurrency,
@@ -81,6 +85,8 @@ class Worker:
                 delete_jobs="always",
                 install_signal_handlers=False,
             )
+        finally:
+            await queue.close_async()  # also one that is still trying to open
 
     def _queue(self) -> procrastinate.App:
         url = self._database.url.replace("postgresql+asyncpg://", "postgresql://", 1)

@@ -1,6 +1,7 @@
 """LABELS: batches of 1,000, their predictions drawn from all that is stored, against raw COPY at the same size."""
 
 import asyncio
+import contextlib
 import statistics
 import time
 
@@ -22,39 +23,54 @@ ROUNDS = 3
 
 def run(*, full: bool) -> None:
     sizes = (1_000_000, 10_000_000) if full else (200_000, 1_000_000)
-    rates: dict[int, float] = {}
-    lines = []
-    with database() as server, served(server.url) as stage:
-        stage.model("bench")
-        key = stage.key("predictions:write", "labels:write")
-        stored = 0
-        draw = np.random.default_rng(1)
-        unlabelled = np.array([], dtype=np.int64)
-        for size in sizes:
-            fill(stage, key, stored, size)
-            unlabelled = np.concatenate((unlabelled, np.arange(stored, size)))
-            stored = size
-            raw, ours = [], []
-            asyncio.run(_raw_table(server.url, size))
-            stage.settle()
-            for _ in range(ROUNDS):
-                draw.shuffle(unlabelled)
-                chosen, unlabelled = unlabelled[: SIZE * BATCHES], unlabelled[SIZE * BATCHES :]
-                bodies = [_labels(part, draw) for part in chosen.reshape(BATCHES, SIZE)]
-                raw.append(asyncio.run(_raw_copy(server.url, size + 10**8 * (len(raw) + 1))))
-                sent = [request("POST", "/api/v1/models/bench/labels", key, body) for body in bodies]
-                ours.append(SIZE * drive(stage.port, sent, clients=CLIENTS, expect=201).per_second)
-            rates[size] = statistics.median(ours)
-            limit = statistics.median(raw)
-            what = f"labels joined to {size:,} predictions"
-            lines.append(Line(what, f"{rates[size]:,.0f} rows/s", f"{limit:,.0f} rows/s", rates[size] / limit, 0.25))
-    small, large = (rates[size] for size in sizes)
-    lines.append(Line(f"{sizes[1]:,} against {sizes[0]:,}", f"{large:,.0f}", f"{small:,.0f}", large / small, 0.7))
+    draw = np.random.default_rng(1)
+    with contextlib.ExitStack() as stack:
+        stores = [Store(stack, size, draw) for size in sizes]
+        for _ in range(ROUNDS):  # in turns, so that both meet the same machine
+            for store in stores:
+                store.round()
+    small, large = stores
+    ratio = statistics.median(mine / theirs for mine, theirs in zip(large.ours, small.ours, strict=True))
+    what = f"{large.size:,} against {small.size:,}"
     show(
-        f"LABELS, {CLIENTS} clients, medians of {ROUNDS} rounds",
-        lines,
-        "limit: raw binary COPY with key at that size; all folded and vacuumed before",
+        f"LABELS, {CLIENTS} clients, medians of {ROUNDS} interleaved rounds",
+        [small.line(), large.line(), Line(what, *(f"{store.rate:,.0f}" for store in (large, small)), ratio, 0.7)],
+        "limit: raw binary COPY with key at that size; each size has a database of its own, folded and vacuumed before",
     )
+
+
+class Store:
+    """A served product of its own with so many predictions, and a raw table of as many rows."""
+
+    def __init__(self, stack: contextlib.ExitStack, size: int, draw: np.random.Generator) -> None:
+        self.size = size
+        self.ours: list[float] = []
+        self._raw: list[float] = []
+        self._draw = draw
+        self._url = stack.enter_context(database()).url
+        self._stage: Stage = stack.enter_context(served(self._url))
+        self._stage.model("bench")
+        self._key = self._stage.key("predictions:write", "labels:write")
+        fill(self._stage, self._key, 0, size)
+        asyncio.run(_raw_table(self._url, size))
+        self._stage.settle()
+        self._unlabelled = np.arange(size)
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(self.ours)
+
+    def round(self) -> None:
+        self._draw.shuffle(self._unlabelled)
+        chosen, self._unlabelled = self._unlabelled[: SIZE * BATCHES], self._unlabelled[SIZE * BATCHES :]
+        bodies = [_labels(part, self._draw) for part in chosen.reshape(BATCHES, SIZE)]
+        self._raw.append(asyncio.run(_raw_copy(self._url, self.size + 10**8 * (len(self._raw) + 1))))
+        sent = [request("POST", "/api/v1/models/bench/labels", self._key, body) for body in bodies]
+        self.ours.append(SIZE * drive(self._stage.port, sent, clients=CLIENTS, expect=201).per_second)
+
+    def line(self) -> Line:
+        raw, what = statistics.median(self._raw), f"labels joined to {self.size:,} predictions"
+        return Line(what, f"{self.rate:,.0f} rows/s", f"{raw:,.0f} rows/s", self.rate / raw, 0.25)
 
 
 def fill(stage: Stage, key: str, first: int, last: int, *, hours: float = 720, model: str = "bench") -> None:

@@ -214,7 +214,7 @@ class Identities(Sequence):
 
 @pytest.mark.fault("G12", "G14")
 class TestIdentities:
-    @forms(smoke=(1, 6, 20), long=(5, 40, 40))
+    @forms(smoke=(1, 6, 20), long=(4, 25, 40))
     def test_every_credential_opens_what_it_should(
         self, product: ServedProduct, caller: Caller, counts: Counts, size: tuple[int, int, int]
     ) -> None:

@@ -6,7 +6,6 @@ anew on the slow road, which tells duplicates, conflicts and waiting labels apar
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,21 +25,15 @@ from app.tracking.repository import arrivals, labels, predictions
 from app.tracking.repository.labels import Lines, Waiting
 from app.tracking.repository.predictions import KeyTaken
 from app.tracking.repository.races import repeated
-from app.tracking.schemas import Conflict, PredictionsStored
+from app.tracking.schemas import PredictionsStored
 from app.tracking.storing import prepare
 from app.tracking.storing.at_once import AtOnce
 from app.tracking.storing.contexts import Contexts
-from app.tracking.storing.merging import Predictions, cut, merge_predictions
+from app.tracking.storing.merging import Predictions, merge_predictions
+from app.tracking.storing.outcome import CONFLICT, DUPLICATE, ERASED, Outcome, answers, edges
 from app.tracking.storing.prepare import Prepared
 
 HABIT = 10  # transactions; a model whose last ten all took the slow road starts there
-ACCEPTED, DUPLICATE, CONFLICT, ERASED = 0, 1, 2, 3
-
-
-_DETAILS = {
-    CONFLICT: "stands with another content; nothing was overwritten",
-    ERASED: "was erased on request; it is not taken in again",
-}
 
 
 class Habit:
@@ -55,14 +48,6 @@ class Habit:
 
     def note(self, *, slow: bool) -> None:
         self._slow.append(slow)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """By row of the batch: what became of it, and whether a label had waited for it."""
-
-    status: NDArray[np.int8]
-    joined: NDArray[np.bool_]
 
 
 class PredictionStore:
@@ -120,8 +105,8 @@ class PredictionStore:
         taken = np.zeros(len(prepared), np.bool_)
         taken[prepared.keys.rows[standing.row]] = True
         taken = taken[prepared.first]
-        edges = _edges(batches)
-        return [i for i in range(len(batches)) if not taken[edges[i] : edges[i + 1]].any()]
+        borders = edges(batches)
+        return [i for i in range(len(batches)) if not taken[borders[i] : borders[i + 1]].any()]
 
     async def _directly(self, prepared: Prepared) -> Outcome:
         """Raises `KeyTaken`."""
@@ -292,31 +277,6 @@ def count_lines(facts: ModelFacts, lines: Lines) -> Ledger:
         actual=lines.actual,
         replaces=lines.replaces,
     )
-
-
-def answers(batches: Sequence[Predictions], outcome: Outcome) -> list[PredictionsStored]:
-    if not outcome.status.any() and not outcome.joined.any():
-        return [PredictionsStored(accepted=len(batch)) for batch in batches]
-    edges = _edges(batches)
-    return [
-        _answer(batch, outcome.status[low:high], outcome.joined[low:high])
-        for batch, low, high in zip(batches, edges[:-1], edges[1:], strict=True)
-    ]
-
-
-def _answer(batch: Predictions, status: NDArray[np.int8], joined: NDArray[np.bool_]) -> PredictionsStored:
-    if not status.any():
-        return PredictionsStored(accepted=len(status), joined_labels=int(joined.sum()))
-    accepted, duplicates, _, _ = np.bincount(status, minlength=4).tolist()
-    rows = np.flatnonzero(status >= CONFLICT)
-    names = prepare.take_text(cut(batch).ids, rows).tolist()
-    details = (_DETAILS[kind] for kind in status[rows].tolist())
-    conflicts = [Conflict(*found) for found in zip(rows.tolist(), names, details, strict=True)]
-    return PredictionsStored(accepted, duplicates, conflicts, int(joined.sum()))
-
-
-def _edges(batches: Sequence[Predictions]) -> list[int]:
-    return [0, *np.cumsum([len(batch) for batch in batches]).tolist()]
 
 
 def _repeats(prepared: Prepared, stands: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -45,7 +45,7 @@ def year() -> None:
             "sum": lambda: [estimate(tally, name) for tally in [Tally.of(shape, 100, segments)] for name in names],
             "overall": lambda: Tally.of(shape, HOURS, counted).total(),
         },
-        3,
+        7,
     )
     show(
         f"STATS a year of hourly rollups ({len(counted):,} entries), {len(names)} metrics with intervals, ms",

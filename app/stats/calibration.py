@@ -4,12 +4,12 @@ Binary: of P(positive) and whether it happened. Multiclass: of the top class's p
 """
 
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, bdtrik
 
+from app.stats.claims import Claims, over_bins
 from app.stats.evidence import IID, Estimates, Evidence, Given, counted, notes, unlabelled
 from app.stats.intervals import Validity, proportion, z_of
 from app.stats.registry import BOTH, metric
@@ -36,8 +36,8 @@ def ece(tally: Tally) -> Evidence:
     """Σ n_b/n |ȳ_b − p̄_b| (Naeini et al. 2015). The note counts the points that lie in the consistency band: no larger
     than what a calibrated model would show with these scores in 19 of 20 cases.
     """
-    claimed, hits, rows = tally.calibration(ECE_BINS)
-    return Given(lambda level: _estimates(claimed, hits, rows, tally.scored, level), NO_SEQUENCE)
+    claims = tally.claims(ECE_BINS)
+    return Given(lambda level: _plug_in(claims, tally.scored, level), NO_SEQUENCE)
 
 
 @metric(
@@ -48,32 +48,9 @@ def ece(tally: Tally) -> Evidence:
     meaning="Root mean squared distance of probability and frequency over 16 bins, less what chance alone shows.",
 )
 def ece_debiased(tally: Tally) -> Evidence:
-    """√max(debiased l2², 0), see `errors`; about 0 for a calibrated model however few its rows."""
-    claimed, hits, rows = tally.calibration(ECE_BINS)
-    return Given(lambda level: _debiased(claimed, hits, rows, tally.scored, level), NO_SEQUENCE)
-
-
-def errors(claimed: Floats, hits: Ints, rows: Ints) -> tuple[Floats, Floats, Floats]:
-    """Σp, hits and rows [..., bins] → l1, plug-in l2², debiased l2² (Kumar, Liang and Ma 2019).
-
-    The debiased form takes ȳ(1 − ȳ)/(n_b − 1) from each bin's squared gap; it may be negative, and its mean is 0
-    where the model is calibrated (the plug-in l1 of such a model is .057 at n = 500). Bins with one row are left out
-    of it.
-
-    >>> [round(float(error), 3) for error in errors(np.array([1.0, 4.0]), np.array([2, 4]), np.array([10, 5]))]
-    [0.067, 0.007, -0.019]
-    """
-    some = np.maximum(rows, 1)
-    frequency, weight = hits / some, rows / np.maximum(rows.sum(axis=-1, keepdims=True), 1)
-    gap = frequency - claimed / some
-    noise = np.where(rows > 1, frequency * (1 - frequency) / np.maximum(rows - 1, 1), 0.0)
-    square = np.where(rows > 1, gap**2, 0.0) - noise
-    return _over_bins(weight * np.abs(gap)), _over_bins(weight * gap**2), _over_bins(weight * square)
-
-
-def _over_bins(parts: Floats) -> Floats:
-    """Σ over the last axis, bin by bin: the same bits for one point as for many."""
-    return np.asarray(reduce(np.add, np.moveaxis(parts, -1, 0)))
+    """√max(debiased l2², 0), see `Claims`; about 0 for a calibrated model however few its rows."""
+    claims = tally.claims(ECE_BINS)
+    return Given(lambda level: _debiased(claims, tally.scored, level), NO_SEQUENCE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,10 +85,11 @@ def reliability(tally: Tally, bins: int = ECE_BINS, *, level: float = 0.95) -> R
     >>> found.rows.tolist(), bool(np.isnan(found.claimed).all())
     ([[0, 0, 0, 0]], True)
     """
-    claimed, hits, rows = tally.calibration(bins)
+    claims = tally.claims(bins)
+    hits, rows = claims.hits, claims.rows
     low, high, _ = proportion(hits, rows, level)
     with np.errstate(divide="ignore", invalid="ignore"):
-        claim, frequency = claimed / rows, hits / rows
+        claim, frequency = claims.claimed / rows, hits / rows
         band = [_binomial_quantile(q, rows, claim) / rows for q in (0.5 - level / 2, 0.5 + level / 2)]
     some = rows > 0
     low, high, least, most = (np.where(some, part, np.nan) for part in (low, high, *band))
@@ -147,31 +125,31 @@ def isotonic(hits: ArrayLike, rows: ArrayLike) -> Floats:
     return np.asarray(fitted[np.maximum(np.searchsorted(used, np.arange(row.size), side="right") - 1, 0)])
 
 
-def by_chance(claimed: Floats, rows: Ints, level: float) -> Floats:
+def by_chance(claims: Claims, level: float) -> Floats:
     """[P] what the plug-in error of a calibrated model exceeds with probability 1 − level.
 
-    >>> round(float(by_chance(np.full(10, 25.0), np.full(10, 50), 0.95)), 3)
+    >>> claims = Claims(np.full(10, 25.0), np.full(10, 20), np.full(10, 50))
+    >>> round(float(by_chance(claims, 0.95)), 3)
     0.079
     """
-    n, some = np.maximum(rows.sum(axis=-1, keepdims=True), 1), np.maximum(rows, 1)
-    chance = np.clip(claimed / some, 0.0, 1.0)
-    return _sum_of_sizes(np.sqrt(rows * chance * (1 - chance)) / n, level)
+    n, rows = np.maximum(claims.rows.sum(axis=-1, keepdims=True), 1), np.maximum(claims.rows, 1)
+    chance = np.clip(claims.claimed / rows, 0.0, 1.0)
+    return _sum_of_sizes(claims.rows * chance * (1 - chance) / n**2, level)
 
 
-def _sum_of_sizes(sigma: Floats, level: float) -> Floats:
-    """The quantile of Σ σ_b |Z_b|, about normal."""
-    spread = np.sqrt(_over_bins(sigma**2) * (1 - 2 / np.pi))
-    return np.asarray(_over_bins(sigma) * np.sqrt(2 / np.pi) + z_of(2 * level - 1) * spread)
+def _sum_of_sizes(square: Floats, level: float) -> Floats:
+    """The quantile of Σ σ_b |Z_b|, about normal; from [..., bins] of σ²."""
+    spread = np.sqrt(over_bins(square) * (1 - 2 / np.pi))
+    return np.asarray(over_bins(np.sqrt(square)) * np.sqrt(2 / np.pi) + z_of(2 * level - 1) * spread)
 
 
-def _debiased(claimed: Floats, hits: Ints, rows: Ints, n: Ints, level: float) -> Estimates:
+def _debiased(claims: Claims, n: Ints, level: float) -> Estimates:
     """By the triangle in the weighted l2 norm: |plug-in − true| ≤ √Σ w_b e_b², whose square is about normal."""
-    none, weight = n == 0, rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)
-    _, plug_in, debiased = errors(claimed, hits, rows)
-    spread = _gap_error(claimed, hits, rows) ** 2 / np.where(rows > 0, weight, 1.0)
-    noise = np.sqrt(2 * _over_bins(spread**2))
-    reach = np.sqrt(_over_bins(spread) + z_of(2 * level - 1) * noise)
-    found, root = np.sqrt(np.maximum(debiased, 0.0)), np.sqrt(plug_in)
+    none = n == 0
+    spread = claims.error_square / np.where(claims.rows > 0, claims.share, 1.0)
+    noise = np.sqrt(2 * over_bins(spread**2))
+    reach = np.sqrt(over_bins(spread) + z_of(2 * level - 1) * noise)
+    found, root = np.sqrt(np.maximum(claims.debiased_square, 0.0)), np.sqrt(claims.plug_in_square)
     return Estimates(
         value=np.where(none, np.nan, found),
         low=np.where(none, np.nan, np.maximum(root - reach, 0.0)),
@@ -181,21 +159,22 @@ def _debiased(claimed: Floats, hits: Ints, rows: Ints, n: Ints, level: float) ->
         method=("triangle over bins, squared",) * n.size,
         bound=None,
         level=level,
-        note=notes(unlabelled(n, "no labelled rows with scores"), counted(~none & (debiased <= 0), NONE_SEEN)),
+        note=notes(
+            unlabelled(n, "no labelled rows with scores"), counted(~none & (claims.debiased_square <= 0), NONE_SEEN)
+        ),
     )
 
 
-def _estimates(claimed: Floats, hits: Ints, rows: Ints, n: Ints, level: float) -> Estimates:
+def _plug_in(claims: Claims, n: Ints, level: float) -> Estimates:
     """|plug-in − true| ≤ Σ_b |error of bin b| (triangle), whose quantile is that of Σ σ_b |Z_b|, about normal.
 
     One-sided, so the interval covers at least its level; about a calibrated model it reaches down to 0.
     """
     none = n == 0
-    value = np.where(none, np.nan, errors(claimed, hits, rows)[0])
-    sigma = _gap_error(claimed, hits, rows)
-    reach = _sum_of_sizes(sigma, level)
+    value = np.where(none, np.nan, claims.plug_in)
+    reach = _sum_of_sizes(claims.error_square, level)
     with np.errstate(invalid="ignore"):
-        within = ~none & (value <= by_chance(claimed, rows, level))
+        within = ~none & (value <= by_chance(claims, level))
     return Estimates(
         value=value,
         low=np.maximum(value - reach, 0.0),
@@ -209,17 +188,3 @@ def _estimates(claimed: Floats, hits: Ints, rows: Ints, n: Ints, level: float) -
             unlabelled(n, "no labelled rows with scores"), PLUG_IN if n.any() else "", counted(within, BY_CHANCE)
         ),
     )
-
-
-def _gap_error(claimed: Floats, hits: Ints, rows: Ints) -> Floats:
-    """Standard error of n_b/n (ȳ_b − p̄_b), [P, bins].
-
-    Inside a bin y − p varies by no more than √(ȳ(1 − ȳ)) plus half the bin's width; one hit and one miss are added to
-    ȳ so that a bin of equal outcomes still varies.
-    """
-    n, some = np.maximum(rows.sum(axis=1, keepdims=True), 1), np.maximum(rows, 1)
-    frequency = (hits + 1) / (rows + 2)
-    within = (np.sqrt(frequency * (1 - frequency)) + 0.5 / ECE_BINS) ** 2
-    gap = (hits - claimed) / some
-    share = rows / n
-    return np.asarray(np.sqrt((share * (within + gap**2) - (share * gap) ** 2) / n))

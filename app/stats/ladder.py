@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 Places = NDArray[np.intp]
 
-TABLE = 1 << 18  # places counted through at once: a megabyte, so that it stays in the cache
+TABLE = 1 << 19  # places counted through at once: two megabytes, so that it stays near the processor
 UNITS = 57  # bits; Σ of positives in a bin over rows at and above it is below 2^6
 _STEP = SCORE_BINS + 1
 _BIN = np.uint32(SCORE_BINS - 1)
@@ -83,7 +83,8 @@ class Ladder:
         problems = np.arange(sizes.size)
         table = np.zeros((problems.size, _STEP), np.int32 if narrow else np.int64)
         flat = table.ravel()
-        flat[np.repeat(problems * _STEP + 1, negative.size) + (code.take(others) & _BIN)] = of_negative
+        place = np.repeat(problems * _STEP + 1, negative.size) + (code.take(others) & _BIN)
+        flat[place] = of_negative.astype(table.dtype)
         np.cumsum(table, axis=1, dtype=table.dtype, out=table)
         problem, score = np.repeat(problems, sizes), code.take(mine) & _BIN
         place = problem * _STEP + score
@@ -146,7 +147,7 @@ def ladders(code: NDArray[np.uint32], amount: NDArray[np.int64], negative: Spans
 
     >>> none = Spans(np.zeros(300, np.intp), np.zeros(300, np.intp))
     >>> [part.positives.size for part in ladders(np.empty(0, np.uint32), np.empty(0, np.int64), none, none)]
-    [255, 45]
+    [300]
     """
     at_once = TABLE // _STEP
     parts = (slice(first, first + at_once) for first in range(0, negative.start.size, at_once))

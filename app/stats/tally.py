@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from app.stats.claims import Claims
 from app.stats.codes import (
     CALIBRATION_BINS,
     CALIBRATION_SLOTS,
@@ -70,6 +71,7 @@ class Tally:
         self.shape = shape
         self.points = points
         self.sparse = sparse
+        self._claims: dict[int, Claims] = {}  # by how many bins
 
     @classmethod
     def of(cls, shape: Shape, points: int, sparse: Sparse) -> "Tally":
@@ -150,14 +152,13 @@ class Tally:
         negative, positive = (Spans(ends[:, side:-1:2].ravel(), ends[:, side + 1 :: 2].ravel()) for side in (0, 1))
         return ladders(self.sparse.code, self.sparse.amount, negative, positive)
 
-    def calibration(self, bins: int = CALIBRATION_BINS) -> tuple[NDArray[np.float64], Ints, Ints]:
-        """Σp, hits and rows, each [P, bins], by equal-width bins of the score; `bins` divides 64.
-
-        A hit: the positive class happened (binary), the top class did (multiclass).
-        """
-        joined = (bins, CALIBRATION_BINS // bins, self.points)
-        claimed, hits, rows = (part.reshape(joined).sum(axis=1).T for part in self._calibration)
-        return np.ldexp(claimed, -CALIBRATION_BITS), hits, rows
+    def claims(self, bins: int = CALIBRATION_BINS) -> Claims:
+        """[P, bins] by equal-width bins of the score; `bins` divides 64."""
+        if bins not in self._claims:
+            joined = (bins, CALIBRATION_BINS // bins, self.points)
+            claimed, hits, rows = (part.reshape(joined).sum(axis=1).T for part in self._calibration)
+            self._claims[bins] = Claims(np.ldexp(claimed, -CALIBRATION_BITS), hits, rows)
+        return self._claims[bins]
 
     def sum(self, name: int) -> DD:
         """[P] a fixed-point sum of `counting` (LOG_LOSS, ERROR …) in its own units, exact to 106 bits."""

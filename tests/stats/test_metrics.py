@@ -315,8 +315,8 @@ class TestCalibration:
 
     def test_the_band_of_chance_is_that_of_a_calibrated_model(self) -> None:
         tallied = claims(runs=600, n=400, shift=0.0)
-        plain, (claimed, _, rows) = estimate(tallied, "ece").value, tallied.calibration(16)
-        assert (plain > by_chance(claimed, rows, 0.95)).mean() == pytest.approx(0.05, abs=3 * np.sqrt(0.0475 / 600))
+        plain, within = estimate(tallied, "ece").value, by_chance(tallied.claims(16), 0.95)
+        assert (plain > within).mean() == pytest.approx(0.05, abs=3 * np.sqrt(0.0475 / 600))
         diagram = reliability(tallied)
         seen = diagram.rows > 0
         outside = (diagram.frequency < diagram.chance_low) | (diagram.frequency > diagram.chance_high)

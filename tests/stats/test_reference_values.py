@@ -5,7 +5,7 @@ import pytest
 
 from app.stats import intervals
 from app.stats.auc import Ranks, delong_interval
-from app.stats.calibration import errors
+from app.stats.claims import Claims
 from app.stats.delong import delong
 from app.stats.metrics import estimate
 from app.stats.tally import Shape, Tally, Task
@@ -125,7 +125,9 @@ class TestProbabilities:
         claimed, hits, rows = (
             np.bincount(bins, weights, 5) for weights in (self.SCORE, self.ACTUAL, np.ones_like(self.SCORE))
         )
-        same(errors(claimed, hits, rows), "ECE 5 equal-width (l1), plug-in l2^2, debiased l2^2 (Kumar 2019)")
+        found = Claims(claimed, hits, rows)
+        errors = (found.plug_in, found.plug_in_square, found.debiased_square)
+        same(errors, "ECE 5 equal-width (l1), plug-in l2^2, debiased l2^2 (Kumar 2019)")
 
 
 class TestRegression:

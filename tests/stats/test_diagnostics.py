@@ -1,12 +1,25 @@
 """What a reference shows of a monitor's assumptions, and what follows for the monitor."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, f_oneway
+from statsmodels.tools.sm_exceptions import InterpolationWarning
+from statsmodels.tsa.stattools import kpss
 
 from app.stats import edetector
 from app.stats.bets import NORMAL
-from app.stats.diagnostics import assess, autocorrelation, dispersion, left_over, merging, period_p
+from app.stats.diagnostics import (
+    MOST_LEVEL,
+    assess,
+    autocorrelation,
+    dispersion,
+    left_over,
+    level,
+    merging,
+    period_p,
+)
 from app.stats.planning import Budget, merge, plan_rate, plan_statistic
 from app.stats.seasons import DAY, POOLED, WEEK, slot_of
 from app.stats.sequential import Bucket, Kind, Monitor, begin, replay, update
@@ -107,6 +120,19 @@ class TestMerging:
             left += merging(random.binomial(100, rate.clip(0.001)) / 100) == 1
         assert left <= 16
 
+    def test_a_rate_that_does_not_keep_its_level_is_seen_in_the_sums(self) -> None:
+        """It goes from .94 to .96 and back once in 1,000 buckets: no neighbours agree, no bucket of 50 varies much."""
+        random, rate = np.random.default_rng(4), 0.95 + 0.002 * np.sin(np.arange(1000) / 1000 * 2 * np.pi)
+        streams = [random.binomial(500, 1 - rate) / 500 for _ in range(40)]
+        assert sum(level(values) > MOST_LEVEL for values in streams) >= 30
+        assert sum(merging(values) == 0 for values in streams) >= 30
+
+    def test_level_is_statsmodels(self) -> None:
+        values = np.random.default_rng(5).normal(size=300).cumsum()[::3]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InterpolationWarning)  # its table of p ends here
+            assert level(values) == pytest.approx(kpss(values, nlags=0, result_object=False)[0], rel=1e-12)
+
     def test_cannot_certify_a_short_dependent_reference(self) -> None:
         assert merging(np.repeat(np.random.default_rng(1).normal(size=10), 5)) == 0
 
@@ -123,6 +149,8 @@ class TestPlans:
         plan = plan_rate(1, reference(), slots=24)
         assert {d.kind: d.pages for d in plan.monitor.detectors} == {Kind.COUNT: True, Kind.RANK: True}
         assert plan.assumptions.reason == ""
+        assert "240 buckets don't show a rate that slowly wanders" in plan.assumptions.unseen
+        assert not plan_rate(1, reference(count=1200)).assumptions.unseen
 
     def test_over_dispersion_demotes_h_and_gives_r_its_share(self) -> None:
         plan = plan_rate(1, reference(spread=0.02), slots=24)

@@ -6,7 +6,7 @@ import pkgutil
 from tests.stats import simulations
 from tests.stats.simulations.registry import CHECKS, Check
 
-PROMISED = (*(f"V{i}" for i in range(1, 27)), *(f"B{i}" for i in range(1, 6)))
+PROMISED = (*(f"V{i}" for i in range(1, 28)), *(f"B{i}" for i in range(1, 6)))
 
 
 def checks() -> dict[str, Check]:

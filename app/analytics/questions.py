@@ -1,6 +1,6 @@
 """Questions, checked against the model they are about."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from app.analytics.errors import UnknownMetric
@@ -32,6 +32,13 @@ class TrendQuestion:
     level: float
     fill: bool
     may_widen: bool = False  # nobody asked for this width: days will do where hours are too many
+
+    @property
+    def key(self) -> Hashable:
+        """The same for questions that have the same answer at the same moment."""
+        facts = (self.facts.id, self.facts.revision)
+        window = (self.window.bucket, self.window.from_us, self.window.to_us, self.may_widen)
+        return facts, window, self.metric, self.version, self.segment, self.as_of_us, self.level, self.fill
 
     @property
     def version_no(self) -> int | None:

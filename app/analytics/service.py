@@ -1,7 +1,7 @@
 """Use cases: trend and summary. Reads rollups, thinks in numpy; what takes more than a moment goes to a thread."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from app.analytics.schemas import SummaryAsked, TrendAsked, us
 from app.analytics.window import Bucket, bounded, upright, widened, window
 from app.auth.principal import Principal
 from app.core.clock import MINUTE, Clock
+from app.core.together import Together
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.stats.metrics import needs_histogram
@@ -32,6 +33,7 @@ class Analytics:
         self._reading = reading
         self._curves = curves
         self._clock = clock
+        self._trends: Together[Hashable, Trend] = Together()
 
     async def ask(self, model_id: str, asked: TrendAsked) -> TrendQuestion:
         """The question, checked. Raises `ModelNotFound` and the 422s of what the model doesn't have."""
@@ -58,6 +60,9 @@ class Analytics:
 
     async def trend(self, question: TrendQuestion) -> Trend:
         """Raises `TooManyPoints`, `UnknownSegment`."""
+        return await self._trends.of(question.key, lambda: self._trend_of(question))
+
+    async def _trend_of(self, question: TrendQuestion) -> Trend:
         try:
             return await self._trend(question)
         except TooManyPoints:

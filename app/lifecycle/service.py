@@ -3,6 +3,7 @@
 from app.auth.principal import Principal
 from app.core.clock import Clock, to_datetime
 from app.core.errors import InvalidRequest, Place
+from app.core.together import Together
 from app.db.engine import Database
 from app.lifecycle import setup
 from app.lifecycle.answers import SetupAnswer, StatusAnswer
@@ -32,6 +33,7 @@ class LifecycleService:
         self._reading = reading
         self._curves = curves
         self._known: dict[str, Registered] = {}
+        self._statuses: Together[str, tuple[StatusAnswer, str]] = Together()
 
     async def set_up(self, model_id: str, request: SetupRequest, *, principal: Principal) -> tuple[SetupAnswer, str]:
         """What stands now, and its entity tag; the same call again changes nothing."""
@@ -46,6 +48,9 @@ class LifecycleService:
 
     async def status(self, model_id: str) -> tuple[StatusAnswer, str]:
         """The model now, and the entity tag of its lifecycle; labels that arrive change the answer, not the tag."""
+        return await self._statuses.of(model_id, lambda: self._status(model_id))
+
+    async def _status(self, model_id: str) -> tuple[StatusAnswer, str]:
         async with self._database.connection() as connection:
             now = await pulse(connection, model_id)
         if now is None:

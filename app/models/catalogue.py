@@ -16,12 +16,12 @@ from app.models.errors import ModelNotFound, TooManyClasses
 from app.models.facts import ModelFacts
 from app.models.moves import State, latest
 from app.models.reference import Reference, ReferenceFeature
-from app.models.repository import CHANNEL, ModelRepository
+from app.models.repository import CHANNEL, ModelRepository, revision
 from app.stats.tally import Task
 
 logger = logging.getLogger(__name__)
 
-STALE_S = 1.0  # what other processes may lag behind; a load costs about a millisecond, so once a second is nothing
+STALE_S = 1.0  # what other processes may lag behind; then a copy's revision is looked at, and what differs is loaded
 MAX_CLASSES = 1000  # a confusion matrix of 1000 × 1000 is the most that the code space is meant for
 DEFAULT_RETENTION_DAYS = 730
 CHAMPION = "champion"
@@ -49,11 +49,13 @@ class Catalogue:
             if kept is not None and kept.facts.revision >= at_least:
                 return kept.facts
             self.forget(model_id)  # and a load under way, which may have read what was before
+            kept = None
         elif kept is not None and asyncio.get_running_loop().time() - kept.loaded_at < STALE_S:
             return kept.facts
         load = self._loads.get(model_id)
         if load is None:  # all who ask meanwhile wait for the same query
-            load = self._loads[model_id] = asyncio.create_task(self._load(model_id))
+            before = None if kept is None else kept.facts
+            load = self._loads[model_id] = asyncio.create_task(self._load(model_id, before))
             load.add_done_callback(lambda done: self._loaded(model_id, done))
         return await asyncio.shield(load)
 
@@ -108,7 +110,12 @@ class Catalogue:
         if not failed:
             self._kept[model_id] = _Kept(done.result(), asyncio.get_running_loop().time())
 
-    async def _load(self, model_id: str) -> ModelFacts:
+    async def _load(self, model_id: str, kept: ModelFacts | None) -> ModelFacts:
+        """`kept`, where nothing has changed since: its revision is a tenth of the price of its facts."""
+        if kept is not None:
+            async with self._database.connection() as connection:
+                if await revision(connection, kept.id) == kept.revision:
+                    return kept
         async with self._database.read() as session:
             model = await ModelRepository(session).find(model_id)
             if model is None:

@@ -22,6 +22,12 @@ from app.models.moves import State
 CHANNEL = "assay_models"  # NOTIFY: the payload is the model_id whose facts changed
 
 
+async def revision(connection: Any, model_no: int) -> int | None:
+    """Of a model's facts, on a connection of the hot pool; None where the model is gone."""
+    found: int | None = await connection.fetchval("select revision from model where id = $1", model_no)
+    return found
+
+
 class ModelRepository:
     """Models and what belongs to them, over one session."""
 

@@ -29,16 +29,16 @@ STABLE_VARIANCE = 1.25
 WANDERING = 2.5
 # From this many buckets the usual limit of an autocorrelation, 2/√K, is small enough to protect R.
 LONG = 100
-# 2.5 % of independent streams have more of it (Kwiatkowski et al. 1992, table 1): a rate that wanders over a good part of
-# the reference shows in no bucket of its size, but in the sums. Of LONG streams it is asked: of others it shows little.
+# 2.5 % of independent streams have more of it (Kwiatkowski et al. 1992, table 1). A rate that wanders over much of
+# the reference shows in no bucket's size, but in the sums; LONG references are asked, others show little.
 MOST_LEVEL = 0.574
 # With fewer buckets a rate can wander enough to break the promise and still pass all that is asked here, as simulated.
 SHOWN = 1000
 # R keeps its rate with this much autocorrelation between the buckets it ranks (AR(1), .3 to .9: at most .06 at .05).
 MOST_LEFT = 0.15
 UNSEEN = (
-    "{buckets} buckets don't show a rate that slowly wanders: where it does, false pages come more often than promised; "
-    "{shown} would show it"
+    "{buckets} buckets don't show a rate that slowly wanders: where it does, false pages come more often than "
+    "promised; {shown} would show it"
 )
 
 

@@ -91,6 +91,14 @@ class TestOtherProcesses:
         await asyncio.sleep(0.06)
         assert "yak" in (await catalogue.facts("m")).classes
 
+    async def test_are_asked_for_the_revision_alone_where_nothing_changed(
+        self, database: Database, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("app.models.catalogue.STALE_S", 0.0)
+        await make_model(database, "m", task="multiclass")
+        kept = await catalogue.facts("m")
+        assert await catalogue.facts("m") is kept
+
     async def test_are_heard_again_after_the_connection_was_lost(
         self, database: Database, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
     ) -> None:

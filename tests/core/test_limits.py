@@ -85,6 +85,7 @@ class TestRequests:
         verdicts = await asyncio.gather(*(limits.request(USER, f"burst-{id(request)}") for _ in range(30)))
         assert sum(verdict.refused is None for verdict in verdicts) == 3
 
+    @pytest.mark.fault("F16")
     async def test_two_processes_share_one_count(self, redis_url: str) -> None:
         first, second = (Limits(enabled=True, redis_url=redis_url) for _ in range(2))
         refused = [(await limits.request(USER, "shared")).refused for limits in (first, second, first, second)]
@@ -142,6 +143,7 @@ class TestVeryHighLimits:
         assert (await limits.request(high, "a")).refused is not None
 
 
+@pytest.mark.fault("F15")
 class TestStoreTrouble:
     async def test_a_deaf_store_opens_within_100_ms_and_does_not_stop_the_loop(self, deaf: str) -> None:
         limits = Limits(enabled=True, redis_url=deaf)
@@ -174,6 +176,7 @@ class TestStoreTrouble:
         limits.close()
 
 
+@pytest.mark.fault("F15")
 class TestFrozenStore:
     """A real redis-server that is stopped: its socket takes everything and nothing comes back."""
 

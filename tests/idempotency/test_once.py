@@ -18,6 +18,7 @@ from app.idempotency.errors import RequestUnderWay
 from app.idempotency.repository import Key
 from app.idempotency.service import Answer, Claim, Claims
 from tests.house.test_openapi import OPERATIONS
+from tests.support.counts import Counts, forms
 from tests.support.http import PASSWORD, Identities, bearer, client_of
 
 NEW_KEY = {"name": "scorer", "scopes": ["models:read"]}
@@ -95,10 +96,13 @@ class TestTheSameKey:
             assert (await make(other)).json()["id"] != first.json()["id"]
         assert await count(database) == 2
 
-    @pytest.mark.parametrize("keys", [4, pytest.param(200, marks=pytest.mark.long)])
-    async def test_many_at_once_make_one(self, admin: httpx.AsyncClient, database: Database, keys: int) -> None:
+    @pytest.mark.fault("G8")
+    @forms(smoke=4, long=200)
+    async def test_many_at_once_make_one(
+        self, admin: httpx.AsyncClient, database: Database, size: int, counts: Counts
+    ) -> None:
         """Fifty duplicates of each key."""
-        for n in range(keys):
+        for n in range(size):
             answers = await asyncio.gather(*(make(admin, f"key-{n}") for _ in range(50)))
             statuses = [answer.status_code for answer in answers]
             assert set(statuses) <= {201, 409, 503}  # a busy machine has no connection for all fifty in time
@@ -109,7 +113,8 @@ class TestTheSameKey:
                 if answer.status_code == 409
             )
             assert (await make(admin, f"key-{n}")).status_code == 201
-        assert await count(database) == keys
+        counts.none("made more or less than once", abs(await count(database) - size), size)
+        counts.judge()
 
     async def test_is_free_again_after_a_refusal(self, admin: httpx.AsyncClient) -> None:
         body = {"email": "grace@example.com", "password": PASSWORD, "role": "viewer"}

@@ -1,14 +1,18 @@
 """A client's connection: uvicorn's, with bounds on what a client may hold, and with its refusals as problems.
 
 uvicorn waits for a request's head for ever, keeps one of any size, goes on reading a body that was answered long ago,
-and holds an answer for as long as its client does not read it. When it ends it cuts whatever connection has no request
-under way, also one that the kernel took a moment ago and whose request is on its way.
+forgets the time of an idle connection on which anything but a request comes, and holds an answer for as long as its
+client does not read it. When it ends it cuts whatever connection has no request under way, also one that the kernel
+took a moment ago and whose request is on its way; and so it does when the time of an idle connection runs out while a
+busy loop has not read yet what has come.
 """
 
 import asyncio
 import enum
 import secrets
 from asyncio.events import TimerHandle
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import Any
 
 from uvicorn import Config
@@ -23,6 +27,7 @@ from app.core.http import MEDIA_TYPE, HeadTooLarge, HeadTooSlow, MalformedReques
 MAX_HEAD_BYTES = 64 << 10
 UNREAD_S = 30.0  # in that time a client takes as much of an answer as below, or is not there
 TAKEN_BYTES = 16 << 10
+READ_S = 0.5  # in that time the loop has read what had come
 LULL_S = 1.0  # at the server's end: who has sent nothing for so long has nothing on its way
 
 
@@ -89,6 +94,11 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
+        if self._part is _Part.HEAD:
+            return  # it came while the request before it was answered, and has a time limit of its own
+        if self._unread_bytes():
+            self._rest()
+            return
         super().timeout_keep_alive_handler()
         if self.transport.get_write_buffer_size():  # closing waits until it is read
             self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
@@ -96,11 +106,13 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._fed = False
         super().data_received(data)
-        if self._part is _Part.NOTHING:
+        if self._part is not _Part.NOTHING:
+            self._bound(len(data))
+        elif self.cycle is not None:  # else line breaks came before a first request, which is still waited for
             self._held = 0
             self._wait_no_more()
-        else:
-            self._bound(len(data))
+            if self.cycle.response_complete:
+                self._rest()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -139,12 +151,31 @@ class Connection(HttpToolsProtocol):
         """No request is under way; the head of one may be coming."""
         return self.cycle is None or self.cycle.response_complete
 
+    def _rest(self) -> None:
+        """Idle again, and no answer will say so: what came was the end of a body answered before, or line breaks."""
+        self._unset_keepalive_if_required()
+        if not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _unread_bytes(self) -> bool:
+        """Whether the kernel holds what the loop was too busy to read; closing now would reset the connection, and a
+        request that was sent in good time would be lost."""
+        if self.transport.is_closing():
+            return False
+        return ioctl(self.transport.get_extra_info("socket").fileno(), FIONREAD, bytes(4)) != bytes(4)
+
     def _lull(self) -> None:
         """Half of it is over. A loop that was held up reads what has come meanwhile before the other half ends."""
         self.loop.call_later(LULL_S / 2, self._lulled)
 
-    def _lulled(self) -> None:
-        if self._idle and self._part is not _Part.HEAD:  # a head has its own time limit
+    def _lulled(self, looked: bool = False) -> None:
+        if not self._idle or self._part is _Part.HEAD:  # a head has its own time limit
+            return
+        if not looked and self._unread_bytes():
+            self.loop.call_later(READ_S, self._lulled, True)
+        else:
             self.transport.close()
 
     def _look(self, before: int) -> None:
@@ -168,10 +199,12 @@ class Connection(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _late(self) -> None:
+    def _late(self, looked: bool = False) -> None:
         self._timer = None
-        if self.cycle is not None and not self.cycle.response_complete:
+        if not self._idle:
             self._wait()  # the client waits for us, too
+        elif not looked and self._unread_bytes():  # once: there are always some of a client that sends without end
+            self._timer = self.loop.call_later(READ_S, self._late, True)
         elif self._part is _Part.HEAD:
             self._refuse(HeadTooSlow(f"the head took longer than {self.config.head_timeout_s:g} s"))
         else:

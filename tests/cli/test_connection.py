@@ -1,0 +1,163 @@
+"""How long a server keeps a connection, as clients on it see it: no longer than it must, and never into a request."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvloop
+from uvicorn import Server
+
+from app.cli.connection import BoundedConfig
+from tests.support.wire import Wire, request
+
+KEPT_S, HEAD_S = 1, 2.0
+PATIENCE_S = 10.0
+SETTLED_S = 0.1  # the server has read what was sent
+ASK = request("GET", "/", [(b"host", b"here")])
+POST = request("POST", "/", [(b"host", b"here"), (b"content-length", b"4")])
+
+
+async def answering(scope: Any, receive: Any, send: Any) -> None:
+    """Reads no body."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Threaded:
+    """A server in a thread of its own, whose loop can be kept busy."""
+
+    def __init__(self, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._server = Server(
+            BoundedConfig(
+                answering,
+                head_timeout_s=HEAD_S,
+                timeout_keep_alive=KEPT_S,
+                http="app.cli.connection:Connection",
+                lifespan="off",
+                log_config=None,
+            )
+        )
+        self._new_loop = new_loop
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def connect(self) -> Wire:
+        return Wire(self._socket.getsockname()[1], timeout_s=PATIENCE_S)
+
+    @contextmanager
+    def overdue(self, seconds: float) -> Iterator[None]:
+        """The block runs when all times of so long have run out and the loop, which was busy, hears of it next:
+        after it looked at its connections, and before it does so again."""
+        reached, left = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            reached.set()
+            left.wait(PATIENCE_S)
+
+        def hold() -> None:
+            self._loop.call_later(0.001, wait)
+            time.sleep(seconds)
+
+        self._loop.call_soon_threadsafe(hold)
+        assert reached.wait(PATIENCE_S)
+        try:
+            yield
+        finally:
+            left.set()
+
+    def end(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            self._loop = runner.get_loop()
+            runner.run(self._server.serve([self._socket]))
+
+
+@pytest.fixture(scope="module", params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def server(request: pytest.FixtureRequest) -> Iterator[Threaded]:
+    one = Threaded(request.param)
+    yield one
+    one.end()
+
+
+def ended(wire: Wire) -> float:
+    """Seconds until the server has closed it; a TimeoutError where it does not."""
+    begun = time.monotonic()
+    assert wire.socket.recv(1) == b""
+    return time.monotonic() - begun
+
+
+class TestAnIdleConnection:
+    def test_is_closed(self, server: Threaded) -> None:
+        with server.connect() as wire:
+            assert wire.ask(ASK).status == 200
+            assert ended(wire) == pytest.approx(KEPT_S, abs=0.9)
+
+    def test_is_closed_also_when_the_body_came_behind_its_answer(self, server: Threaded) -> None:
+        with server.connect() as wire:
+            assert wire.ask(POST).status == 200
+            time.sleep(KEPT_S / 2)
+            wire.socket.sendall(b"body")
+            assert ended(wire) == pytest.approx(KEPT_S, abs=0.9)
+
+    def test_is_kept_for_the_next_request_when_the_body_came_behind_its_answer(self, server: Threaded) -> None:
+        with server.connect() as wire:
+            assert wire.ask(POST).status == 200
+            wire.socket.sendall(b"body")
+            time.sleep(KEPT_S / 2)
+            assert wire.ask(ASK).status == 200
+
+    def test_is_closed_also_when_line_breaks_came(self, server: Threaded) -> None:
+        with server.connect() as wire:
+            assert wire.ask(ASK).status == 200
+            wire.socket.sendall(b"\r\n")
+            assert ended(wire) == pytest.approx(KEPT_S, abs=0.9)
+
+    def test_is_closed_when_nothing_but_line_breaks_ever_came(self, server: Threaded) -> None:
+        with server.connect() as wire:
+            wire.socket.sendall(b"\r\n")
+            assert ended(wire) == pytest.approx(HEAD_S, abs=0.9)
+
+
+class TestABusyLoop:
+    """Bytes come after a time ran out, and before the loop has heard of it."""
+
+    def test_answers_the_next_request_of_a_connection_that_is_kept(self, server: Threaded) -> None:
+        with server.connect() as kept:
+            assert kept.ask(ASK).status == 200
+            with server.overdue(KEPT_S + 0.2):
+                kept.socket.sendall(ASK)
+            assert kept.answer().status == 200
+
+    def test_answers_a_first_request(self, server: Threaded) -> None:
+        with server.connect() as late:
+            time.sleep(SETTLED_S)
+            with server.overdue(HEAD_S + 0.2):
+                late.socket.sendall(ASK)
+            assert late.answer().status == 200
+
+    def test_answers_a_request_whose_head_came_in_two(self, server: Threaded) -> None:
+        with server.connect() as late:
+            late.socket.sendall(ASK[:20])
+            time.sleep(SETTLED_S)
+            with server.overdue(HEAD_S + 0.2):
+                late.socket.sendall(ASK[20:])
+            assert late.answer().status == 200
+
+    def test_waits_once_only_for_a_head_that_drips(self, server: Threaded) -> None:
+        with server.connect() as late:
+            late.socket.sendall(ASK[:20])
+            time.sleep(SETTLED_S)
+            with server.overdue(HEAD_S + 0.2):
+                late.socket.sendall(ASK[20:21])
+            begun = time.monotonic()
+            assert late.answer().status == 408
+            assert time.monotonic() - begun < HEAD_S

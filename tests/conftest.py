@@ -23,6 +23,7 @@ from tests.support.counts import (
     pytest_configure,
     pytest_runtest_makereport,
     pytest_terminal_summary,
+    soak_s,
 )
 from tests.support.databases import administer, cloned, named
 from tests.support.http import Identities, bearer, client_of, running
@@ -38,6 +39,7 @@ __all__ = [
     "pytest_configure",
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
+    "soak_s",
 ]
 os.environ.pop("COLUMNS", None)  # xdist tells its workers how wide the terminal is; tables of commands would fold at it
 # Nothing here must survive a crash; the fault tests start servers of their own, with everything on.

@@ -1,5 +1,6 @@
 """Counts instead of "passed": what a fault test counts is printed with its seed, then judged, and stands in the table
-of `./dev faults`. The same seed gives the same faults again: `./dev faults --seed 7 --only F9`.
+of `./dev faults`. The same seed gives the same faults again: `./dev faults --seed 7 --only F9`. What takes as long as
+one wants, hours at best, is run alone: `./dev faults --soak 60`.
 """
 
 import random
@@ -75,12 +76,19 @@ def draw(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(f"{request.config.stash[_SEED]}:{request.node.nodeid}")
 
 
+@pytest.fixture
+def soak_s(request: pytest.FixtureRequest) -> float:
+    """What `--soak` gives."""
+    return float(request.config.getoption("--soak")) * 60
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption(
         "--seed", type=int, help="repeats the faults of a run; `./dev faults` without it: another one each time"
     )
     group.addoption("--only", default="", help="faults and goals by name, as F9,G4")
+    group.addoption("--soak", type=float, metavar="MINUTES", help="only what is marked `soak`, and for so long")
     group.addoption("--table", action="store_true", help="a table of all counts at the end")
 
 
@@ -93,9 +101,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = {name for name in config.getoption("--only").split(",") if name}
-    if not wanted:
-        return
-    kept = [item for item in items if wanted & set(_names(item))]
+    soaks = config.getoption("--soak") is not None
+    kept = [
+        item
+        for item in items
+        if (not wanted or wanted & set(_names(item))) and (item.get_closest_marker("soak") is not None) == soaks
+    ]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 

@@ -112,7 +112,7 @@ async def _send(
     raise AssertionError("the product did not come back")
 
 
-async def _connected(product: ServedProduct, patience_s: float = 10.0) -> asyncpg.Connection:
+async def connected(product: ServedProduct, patience_s: float = 10.0) -> asyncpg.Connection:
     """The last fault may have been the database's, which takes a moment to come back."""
     ends = asyncio.get_running_loop().time() + patience_s
     while True:
@@ -125,7 +125,7 @@ async def _connected(product: ServedProduct, patience_s: float = 10.0) -> asyncp
 
 
 async def stored(product: ServedProduct, model: str) -> Stored:
-    connection = await _connected(product)
+    connection = await connected(product)
     number = await connection.fetchval("select id from model where model_id = $1", model)
     start = model.encode() + b"-b"
     keys = [bytes(row["key"])[5:] for row in await connection.fetch("select key from prediction where place >= 0")]

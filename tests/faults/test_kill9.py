@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import ledger
+from tests.faults.kills import Killing, planned
 from tests.support.counts import Counts, forms
 from tests.support.served import ServedProduct
 
@@ -20,31 +21,23 @@ class TestKill9:
         self, folder: Path, draw: random.Random, counts: Counts, size: tuple[int, int]
     ) -> None:
         database_kills, server_kills = size
+        plan = planned(draw, database=database_kills, server=server_kills)
         product = ServedProduct(folder)
         product.start()
+        killing = Killing(product)
         try:
             product.wait_until_ready()
-            recoveries = []
             async with ledger.writing(product, "survivor", draw) as written:
-                faults = ["database"] * database_kills + ["server"] * server_kills
-                draw.shuffle(faults)
-                for fault in faults:
-                    await asyncio.sleep(draw.uniform(0.1, 0.6))
-                    if fault == "database":
-                        product.kill_database()
-                    else:
-                        product.kill()
-                        product.start()
-                    recoveries.append(await asyncio.to_thread(product.wait_until_ready))
+                for kill in plan:
+                    await asyncio.sleep(0.1 + 0.5 * kill.at)
+                    killing.strike(kill)
+                    await killing.mend()
                 await asyncio.sleep(0.5)
             await ledger.count(counts, product, written)
         finally:
             ended = product.stop()
-        counts.note("kills", len(recoveries))
-        counts.note(
-            "ready again after", f"{sorted(recoveries)[len(recoveries) // 2]:.2f} s, at most {max(recoveries):.2f} s"
-        )
+        killing.count(counts, plan, [kill.victim for kill in plan])
         if database_kills >= 100:
-            counts.at_most("ready again at the latest", max(recoveries), READY_S, " s")
+            counts.at_most("ready again at the latest", max(killing.recoveries), READY_S, " s")
         counts.none("end out of order", ended)
         counts.judge()

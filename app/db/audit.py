@@ -58,9 +58,17 @@ async def record(
     await session.execute(_NAMED, row)
 
 
-async def record_on(connection: Any, at: datetime, action: str, thing: str, **details: str | int | bool | None) -> None:
+async def record_on(
+    connection: Any,
+    at: datetime,
+    action: str,
+    thing: str,
+    *,
+    outcome: Outcome = "done",
+    **details: str | int | bool | None,
+) -> None:
     """As `record`, in the transaction of an asyncpg connection."""
-    row = _row(at, action, thing, details=details)
+    row = _row(at, action, thing, outcome=outcome, details=details)
     await connection.execute(_NUMBERED, *(row[name] for name in _COLUMNS))
 
 

@@ -142,12 +142,22 @@ class QueueState:
 
 
 async def enqueue(connection: Any, new: NewJob) -> Job:
-    """The job, or the one with its `single` name that is under way; both are gone if the transaction rolls back."""
+    """As `enqueue_or_find`, where nobody asks which."""
+    job, _ = await enqueue_or_find(connection, new)
+    return job
+
+
+async def enqueue_or_find(connection: Any, new: NewJob) -> tuple[Job, bool]:
+    """The job and True, or the one with its `single` name that is under way and False.
+
+    What is new is gone if the transaction rolls back.
+    """
     while True:
-        row = await connection.fetchrow(_ENQUEUE, *_parameters(new))
-        row = row or await connection.fetchrow(_UNDER_WAY, new.single)
-        if row is not None:  # else it has ended between the two questions
-            return job_of(row)
+        if (row := await connection.fetchrow(_ENQUEUE, *_parameters(new))) is not None:
+            return job_of(row), True
+        if (row := await connection.fetchrow(_UNDER_WAY, new.single)) is not None:
+            return job_of(row), False
+        # it has ended between the two questions
 
 
 async def enqueue_in(session: Session, new: NewJob) -> None:

@@ -29,9 +29,12 @@ class Jobs:
             return await self.begin(connection, new)
 
     async def begin(self, connection: Any, new: NewJob) -> JobStarted:
-        """Begins a job in the caller's transaction: with it, or not at all. The audit says who asked."""
-        job = await repository.enqueue(connection, new)
-        await self._record(connection, "job.begin", job)
+        """Begins a job in the caller's transaction: with it, or not at all.
+
+        The audit says who asked, and whether it was under way already.
+        """
+        job, is_new = await repository.enqueue_or_find(connection, new)
+        await self._record(connection, "job.begin", job, changes=is_new)
         return JobStarted.of(job)
 
     async def page(
@@ -68,13 +71,14 @@ class Jobs:
             if job.ended:
                 raise JobEnded(f"job {job_id} has {job.status}", job_status=job.status)
             end = repository.cancel_queued if job.status is JobStatus.QUEUED else repository.ask_to_end
-            await self._record(connection, "job.cancel", job)
+            await self._record(connection, "job.cancel", job, changes=not job.cancel_requested)
             return JobAnswer.of(await end(connection, job_id))
 
-    async def _record(self, connection: Any, action: str, job: Job) -> None:
+    async def _record(self, connection: Any, action: str, job: Job, *, changes: bool) -> None:
         thing = f"job:{job.id}" if job.model_id is None else f"model:{job.model_id}"
         at = to_datetime(self._clock.now_us())
-        await audit.record_on(connection, at, action, thing, kind=job.kind, job=job.id)
+        outcome: audit.Outcome = "done" if changes else "unchanged"
+        await audit.record_on(connection, at, action, thing, outcome=outcome, kind=job.kind, job=job.id)
 
 
 def _seen(job: Job | None, job_id: int, principal: Principal) -> Job:

@@ -143,10 +143,12 @@ class TrackingService:
         )  # fmt: skip
         imports = batch.known_at is not None
         if imports:
-            await self._announce_import(principal, facts, len(batch))
+            _demand_import(principal)
         if principal is not None:
             await self._limits.rows(principal, len(batch), exchange)
         facts, checked = await intake.admit(batch, facts, self._catalogue, now_us=now_us)
+        if imports:
+            await self._announce_import(facts, len(batch))
         answer = await submit(facts, checked)
         if imports:
             by = None if principal is None else principal.subject
@@ -169,10 +171,8 @@ class TrackingService:
         await self._small.resolve(facts, checked)
         return await self._predictions.submit(facts, checked)
 
-    async def _announce_import(self, principal: Principal | None, facts: ModelFacts, rows: int) -> None:
-        """It changes past answers, so it needs a right of its own, and the audit has it before its rows are here."""
-        if principal is not None and not principal.may(IMPORT_SCOPE):
-            raise Forbidden(f"an import needs the scope {IMPORT_SCOPE}", scope=IMPORT_SCOPE)
+    async def _announce_import(self, facts: ModelFacts, rows: int) -> None:
+        """The audit has it before its rows are here, and only where they are taken in."""
         async with self._database.write() as session:
             now = to_datetime(self._clock.now_us())
             await audit.record(session, now, "data.import", f"model:{facts.model_id}", rows=rows)
@@ -182,6 +182,12 @@ class TrackingService:
         if facts.archived:
             raise ModelArchived(f"{model_id} is archived: nothing new is taken in", model_id=model_id)
         return facts
+
+
+def _demand_import(principal: Principal | None) -> None:
+    """It changes past answers, so it needs a right of its own."""
+    if principal is not None and not principal.may(IMPORT_SCOPE):
+        raise Forbidden(f"an import needs the scope {IMPORT_SCOPE}", scope=IMPORT_SCOPE)
 
 
 async def _as_they_are(items: Sequence[Labelled]) -> list[Labelled | Exception]:

@@ -232,6 +232,21 @@ class TestWhatChangesNothing:
             [row] = (await numbers(database))[len(before) :]
             assert (row["outcome"], row["before"]) == ("unchanged", row["after"])
 
+    async def test_a_job_that_is_under_way_is_given_again(self, admin: httpx.AsyncClient, database: Database) -> None:
+        path = f"{await _model(admin)}/recount"
+        before = await numbers(database)
+        first, second = [(await admin.post(path, json={})).json()["job_id"] for _ in range(2)]
+        assert first == second
+        assert [row["outcome"] for row in (await numbers(database))[len(before) :]] == ["done", "unchanged"]
+
+    async def test_a_job_that_is_asked_to_end_twice(self, admin: httpx.AsyncClient, database: Database) -> None:
+        path = await _job(admin)
+        async with database.connection() as connection:
+            await connection.execute("update job set status = 'running'")
+        before = await numbers(database)
+        assert [(await admin.delete(path)).status_code for _ in range(2)] == [200, 200]
+        assert [row["outcome"] for row in (await numbers(database))[len(before) :]] == ["done", "unchanged"]
+
 
 class TestImports:
     async def test_are_announced_and_other_rows_are_not(
@@ -251,6 +266,16 @@ class TestImports:
             f"model:{path.removeprefix('/models/')}",
             '{"rows": 1}',
         )
+
+    async def test_that_are_refused_are_not(
+        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock
+    ) -> None:
+        path = await _model(admin)
+        before = await numbers(database)
+        row = {"prediction_id": "p1", "actual": "no-class-of-it", "timestamp": rfc3339(clock.now_us())}
+        answer = await admin.post(f"{path}/labels", json={"labels": [row], "import": True})
+        assert answer.status_code == 422, answer.text
+        assert len(await numbers(database)) == len(before)
 
 
 class TestList:

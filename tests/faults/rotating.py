@@ -64,6 +64,7 @@ class Tally:
     pairs: int = 0
     uncommitted: int = 0
     committed_unheard: int = 0
+    cut_off: int = 0  # of these: by the kill itself
     same_again: int = 0
     ended: int = 0
     log_ins: int = 0
@@ -77,7 +78,9 @@ class Tally:
     def count(self, counts: Counts) -> None:
         counts.note("pairs", self.pairs)
         counts.note("not committed", self.uncommitted)
-        counts.note("committed and not heard of", self.committed_unheard)
+        counts.note(
+            "committed and not heard of", f"{self.committed_unheard}, {self.cut_off} of them by the kill itself"
+        )
         counts.note("same successor again", self.same_again)
         counts.note("families ended", self.ended)
         counts.none("rotations told and forgotten", self.forgotten, self.pairs)
@@ -133,6 +136,7 @@ class Holder:
         tally.pairs += 1
         tally.uncommitted += before.used_at is None
         tally.committed_unheard += before.used_at is not None and (pair.lost or not answered)
+        tally.cut_off += before.used_at is not None and not answered
         if answered and before.used_at is None:
             tally.forgotten.append(old[:8])
         again = await self.surely(old, "stranger" if pair.stranger else "holder")

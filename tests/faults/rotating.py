@@ -22,7 +22,7 @@ from tests.support.served import EMAIL, PASSWORD
 OK, REFUSED, NOT_NOW = HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE
 SILENCE = 0  # no answer
 AGAIN_S = 0.1
-PATIENCE = 100  # times
+PATIENCE = 2400  # times
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def plan_of(draw: random.Random, size: Size) -> list[Kill]:
 
 
 SMOKE = Size(database=1, server=1, both=0, meddled=1)
-LONG = Size(database=40, server=20, both=10, meddled=10)
+LONG = Size(database=40, server=20, both=10, meddled=6)
 
 
 @pytest.mark.fault("G19", "G1")

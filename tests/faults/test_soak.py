@@ -14,7 +14,9 @@ from tests.faults.steady import KINDS, steady
 from tests.support.counts import Counts
 from tests.support.served import ServedProduct
 
-WARM_UP = 1 / 6  # of the time: pools fill, caches fill, the allocator finds its size
+# Of the time: pools and caches fill, the allocator finds its size. That takes some minutes, so the memory of a soak of
+# less than a quarter of an hour is red.
+WARM_UP = 1 / 6
 EVERY_S = 5.0
 FLAT = Bounds(memory_mib_per_hour=1.0, more=1.0)
 SHORT_S, SHORT_EVERY_S = 10.0, 0.25

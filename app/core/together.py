@@ -29,7 +29,7 @@ class Together(Generic[Key, Value]):
 
     async def _after(self, begun: asyncio.Future[None], key: Key, work: Callable[[], Awaitable[Value]]) -> Value:
         try:
-            await begun
+            await asyncio.wait([begun])  # without ending it: it is the other's, and this task may be cancelled
         finally:
             del self._next[key]  # who comes from here on came after the reading began
         return await self._answered(key, work)

@@ -97,3 +97,17 @@ async def test_an_error_reaches_all_who_share_it_and_no_others() -> None:
         with pytest.raises(ValueError, match="no"):
             await task
     assert await together.of("key", source.read) == 0
+
+
+async def test_one_that_waits_and_is_ended_leaves_the_one_before_alone() -> None:
+    """As at the end of a process, when every task is."""
+    together, source = Together[str, int](), Source()
+    mine = asyncio.current_task()
+    first, second = await asked(together, source), await asked(together, source)
+    [waiting] = [task for task in asyncio.all_tasks() if task not in {mine, *first, *second}]
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second[0]
+    source.open.set()
+    assert await first[0] == 0
+    assert await together.of("key", source.read) == 0

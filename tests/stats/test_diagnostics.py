@@ -121,7 +121,7 @@ class TestMerging:
         assert left <= 16
 
     def test_a_rate_that_does_not_keep_its_level_is_seen_in_the_sums(self) -> None:
-        """It goes from .952 to .948 and back once in 1,000 buckets: neighbours hardly agree, means of 50 hardly vary."""
+        """From .952 to .948 and back once in 1,000 buckets: neighbours hardly agree, means of 50 hardly vary."""
         random, rate = np.random.default_rng(4), 0.95 + 0.002 * np.sin(np.arange(1000) / 1000 * 2 * np.pi)
         streams = [random.binomial(500, 1 - rate) / 500 for _ in range(40)]
         assert sum(level(values) > MOST_LEVEL for values in streams) >= 30

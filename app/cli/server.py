@@ -3,14 +3,12 @@
 import math
 import os
 import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import FastAPI
 from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
-from uvicorn.supervisors.multiprocess import Process
 
 from app.cli.collector import resting, spare
 from app.cli.connection import BoundedConfig
@@ -138,17 +136,17 @@ class _Several(Multiprocess):
     def __init__(self, config: BoundedConfig, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
         super().__init__(config, sockets)
         self._ready = ready
+        self._told = False
 
-    def init_processes(self) -> None:
-        super().init_processes()
-        threading.Thread(target=self._wait, args=(tuple(self.processes),), daemon=True).start()
+    def keep_subprocess_alive(self) -> None:
+        """On the thread of uvicorn's own questions: of two that read one pipe, each can take half of an answer."""
+        super().keep_subprocess_alive()
+        if not self._told and all(worker.is_ready(WORKER_START_S) for worker in self.processes):
+            self._told = True
+            self._ready()
 
     def terminate_all(self) -> None:
         """The socket goes with the workers': held open here it would take connections that nobody answers."""
         super().terminate_all()
         for listening in self.sockets:
             listening.close()
-
-    def _wait(self, workers: tuple[Process, ...]) -> None:
-        if all(worker.wait_until_ready(WORKER_START_S, self.should_exit) for worker in workers):
-            self._ready()

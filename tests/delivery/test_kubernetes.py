@@ -62,6 +62,19 @@ def test_whatever_selects_pods_finds_some() -> None:
         assert any(labels.items() <= pod["metadata"]["labels"].items() for pod in PODS.values()), found["metadata"]
 
 
+@pytest.mark.parametrize("name", ["assay-api", "assay-worker"])
+def test_prometheus_gets_through_to_where_the_metrics_are(name: str) -> None:
+    listens = {"assay-api": Settings(_env_file=None).port} | {
+        "assay-worker": int(OF_KIND["ConfigMap", "assay"]["data"]["ASSAY_METRICS__WORKER_PORT"])
+    }
+    pod = PODS[name]
+    assert pod["metadata"]["annotations"] == {"prometheus.io/scrape": "true", "prometheus.io/port": str(listens[name])}
+    (port,) = pod["spec"]["containers"][0]["ports"]
+    assert port["containerPort"] == listens[name]
+    (rule,) = OF_KIND["NetworkPolicy", name]["spec"]["ingress"]
+    assert rule["ports"] == [{"port": port["name"], "protocol": "TCP"}]
+
+
 @EACH_POD
 class TestPod:
     def test_is_confined(self, name: str) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from app.core.settings import Settings
+from tests.delivery.test_compose import SERVICES
 from tests.support.tools import need
 
 FOLDER = Path(__file__).parents[2] / "deploy"
@@ -46,6 +48,10 @@ def durations(quick: int, slow: int) -> dict[str, str]:
 
 DATABASE = of("assay_component_up", component="database", **AT)
 LAG = of("assay_folding_lag_seconds", **AT)
+WORKER = {"instance": "worker:9464", "job": "assay-worker"}
+WAITS = of("assay_oldest_waiting_job_seconds", queue="assay", **WORKER)
+FAILED = of("assay_jobs_ended_total", kind="purge", outcome="failed", **WORKER)
+RETRIED = of("assay_jobs_ended_total", kind="purge", outcome="retried", **WORKER)
 STORE = of("assay_limit_store_failures_total", **AT)
 REFUSED = of("assay_authentications_total", kind="password", outcome="refused", **AT)
 CASES = [
@@ -60,6 +66,9 @@ CASES = [
     ),
     Case("AssaySlow", durations(98, 2), durations(1000, 1), {"route": "/api/v1/models/{model_id}/predictions"}),
     Case("AssayFoldingLags", {LAG: "90x200"}, {LAG: "10x200"}, AT, value="1m 30s"),
+    Case("AssayWorkerDown", {of("up", **WORKER): "0x200"}, {of("up", **WORKER): "1x200"}, WORKER),
+    Case("AssayJobsWait", {WAITS: "600x200"}, {WAITS: "100x200"}, {"queue": "assay"}, value="10m 0s"),
+    Case("AssayJobsFail", {FAILED: "0x40 1x160"}, {FAILED: "7x200", RETRIED: "0+1x200"}, {"kind": "purge"}),
     Case("AssayLimitStoreFails", {STORE: "0+1x200"}, {STORE: "7x200"}, AT),
     Case("AssayPasswordsGuessed", {REFUSED: "0+15x200"}, {REFUSED: "0+1x200"}, {}, minutes=30, value="1"),
 ]
@@ -78,6 +87,17 @@ def run(promtool: Path, *arguments: str | Path) -> None:
 def test_prometheus_reads_both(promtool: Path) -> None:
     run(promtool, "check", "config", "--syntax-only", FOLDER / "prometheus.yml")
     run(promtool, "check", "rules", FOLDER / "alert_rules.yml")
+
+
+def test_asks_where_the_services_of_compose_listen() -> None:
+    asked = [
+        target
+        for job in yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+        for group in job["static_configs"]
+        for target in group["targets"]
+    ]
+    port = SERVICES["worker"]["environment"]["ASSAY_METRICS__WORKER_PORT"]
+    assert asked == [f"app:{Settings(_env_file=None).port}", f"worker:{port}"]
 
 
 @pytest.mark.parametrize("alert", RULES)

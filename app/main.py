@@ -36,10 +36,11 @@ from app.core.leaving import told_of_the_end
 from app.core.limits import Limits
 from app.core.routing import ShapedRouter, flat
 from app.core.settings import Settings
-from app.core.tracing import NO_TRACER, NamedSpans, Tracing, identified
+from app.core.spans import NO_TRACER, identified
+from app.core.tracing import NamedSpans, Tracing
 from app.db.engine import Database
 from app.db.safety import demand_safe
-from app.db.traced import TracedDatabase
+from app.db.traced import database_on
 from app.idempotency.service import KEPT_ANSWERS, Claims
 from app.jobs.feed import JobFeed
 from app.jobs.health import JobsHealth
@@ -73,7 +74,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
     tracing = Tracing(settings.telemetry)
     logs.configure(settings.log, *([identified] if tracing.on else []))
     gate = Gate()
-    opened = database or _database(settings, tracing)
+    opened = database or database_on(_url(settings), settings.database, tracing)
     built = services(settings, opened, clock or SystemClock(), tracing.tracer)
     built[Health] = Health(gate)
     app = FastAPI(
@@ -223,12 +224,6 @@ def _lifespan(
         await tracing.close()
 
     return lifespan
-
-
-def _database(settings: Settings, tracing: Tracing) -> Database:
-    if tracing.on:
-        return TracedDatabase(_url(settings), settings.database, tracing.tracer)
-    return Database(_url(settings), settings.database)
 
 
 async def _prepare(built: dict[type, Any], database: Database, settings: Settings) -> None:

@@ -17,7 +17,9 @@ from app.core.clock import SystemClock
 from app.core.errors import Unavailable
 from app.core.health import Status
 from app.core.settings import DatabaseSettings, Settings
+from app.core.spans import Spans, identified
 from app.db.engine import Database
+from app.db.traced import database_on
 from app.idempotency.service import KEPT_ANSWERS, Claims
 from app.jobs.task import Task
 from app.jobs.tasks import forgetting, sweeping
@@ -56,18 +58,22 @@ async def work(
     known: Callable[[Settings, Database], Sequence[Task]] = tasks,
 ) -> None:
     """Until SIGTERM, SIGINT or the end of `parent`; then jobs under way end, or are queued again (`stop_grace_s`)."""
-    logs.configure(settings.log)
+    spans = Spans(settings.telemetry)
+    logs.configure(settings.log, *([identified] if spans.on else []))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     orphaned = None if parent is None else asyncio.create_task(_orphaned(parent, stop))
-    database = Database(_url(settings), _patient(settings.database, concurrency))
+    database = database_on(_url(settings), _patient(settings.database, concurrency), spans)
     try:
         if not await _opened(database, stop):
             return
-        await Worker(database, known(settings, database), settings.jobs, concurrency=concurrency).run(stop, ready)
+        tasks_known = known(settings, database)
+        worker = Worker(database, tasks_known, settings.jobs, concurrency=concurrency, tracer=spans.tracer)
+        await worker.run(stop, ready)
     finally:
         await database.close()
+        await spans.close()
         if orphaned is not None:
             orphaned.cancel()
 

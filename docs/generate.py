@@ -31,11 +31,11 @@ METRICS = f"""\
 # Metrics
 
 Written by `./dev docs` from the catalogue in `app/core/telemetry.py`; `GET /metrics` tells them in Prometheus' text
-format. Labels have values of closed sets: `route` is a template, never an address. Of each process the first
-{telemetry.MAX_MODELS} models are told apart; the others share the `model_id` `{telemetry.OTHER}`. The last column says
-how the workers of one machine become one value.
+format, of a server and, on `ASSAY_METRICS__WORKER_PORT`, of an `assay worker`. Labels have values of closed sets:
+`route` is a template, never an address. Of each process the first {telemetry.MAX_MODELS} models are told apart; the
+others share the `model_id` `{telemetry.OTHER}`. The last column says how the processes of one machine become one value.
 
-| metric | kind | labels | meaning | workers |
+| metric | kind | labels | meaning | together |
 | --- | --- | --- | --- | --- |"""
 
 

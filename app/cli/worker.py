@@ -1,6 +1,7 @@
 """`assay worker`."""
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ from app.cli.hosting import hosted
 from app.cli.stopping import in_order
 from app.core import logs
 from app.core.errors import Unavailable
-from app.core.settings import JobsSettings
+from app.core.scraped import CannotListen, scraped
+from app.core.settings import JobsSettings, Settings
 from app.db.embedded import EmbeddedServerError
 from app.worker import work
 
@@ -23,7 +25,8 @@ _GRACE_S = JobsSettings().stop_grace_s
     help=f"""Run jobs: upkeep and retention when they come due, recounts and purges when somebody asks.
 
     Any number of workers may run, on any machine that reaches the database. SIGTERM and Ctrl-C end one when its jobs
-    are done; after {_GRACE_S:g} s (ASSAY_JOBS__STOP_GRACE_S) they are queued again for another.
+    are done; after {_GRACE_S:g} s (ASSAY_JOBS__STOP_GRACE_S) they are queued again for another. Prometheus is answered
+    on a port of its own where ASSAY_METRICS__WORKER_PORT names one.
     """,
     epilog="Examples: assay worker · assay worker --concurrency 4",
 )
@@ -41,8 +44,14 @@ def worker(
             note("the worker takes jobs")
 
     try:
-        with in_order(), hosted(settings) as here:
+        with in_order(), _told(settings, alone=beside is None), hosted(settings) as here:
             at_once = here.jobs.concurrency if concurrency is None else concurrency
             asyncio.run(work(here, concurrency=at_once, parent=beside, ready=ready))
-    except (EmbeddedServerError, Unavailable) as problem:
+    except (CannotListen, EmbeddedServerError, Unavailable) as problem:
         fail(str(problem))
+
+
+def _told(settings: Settings, *, alone: bool) -> AbstractContextManager[None]:
+    """The metrics on a port of their own; the server that started us tells them itself."""
+    port = settings.metrics.worker_port
+    return scraped(settings.http.host, port, settings.metrics.token) if alone and port is not None else nullcontext()

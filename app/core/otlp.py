@@ -1,4 +1,4 @@
-"""What sends spans to a collector. Only `core.tracing` loads it, and only where a collector is named: the SDK is an
+"""What sends spans to a collector. Only `core.spans` loads it, and only where a collector is named: the SDK is an
 extra (`otel`)."""
 
 import os

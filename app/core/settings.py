@@ -131,6 +131,13 @@ class JobsSettings(Group):
 
 class MetricsSettings(Group):
     token: SecretStr | None = Field(None, description="Bearer token of `/metrics`; required in production")
+    worker_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="port on which an `assay worker` tells its metrics (ASSAY_HTTP__HOST is the address); unset: none. "
+        "A server tells those of the worker beside it",
+    )
 
 
 class TelemetrySettings(Group):

@@ -8,12 +8,14 @@ files behind.
 import fcntl
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 
 def claim(folder: Path) -> str:
@@ -36,6 +38,39 @@ def registry(folder: Path) -> CollectorRegistry:
     collected = CollectorRegistry()
     MultiProcessCollector(collected, folder)  # type: ignore[no-untyped-call]
     return collected
+
+
+class Together(Collector):
+    """What one process holds in memory and others count into folders.
+
+    Counts add up; a gauge is the process's own where it has it.
+    """
+
+    def __init__(self, own: CollectorRegistry, folders: Sequence[Path]) -> None:
+        self._own = own
+        self._folders = folders
+
+    def collect(self) -> Iterator[Metric]:
+        found: dict[str, Metric] = {}
+        for metrics in (self._own, *map(registry, self._folders)):
+            for metric in metrics.collect():
+                first = found.setdefault(metric.name, metric)
+                if first is not metric:
+                    _add(first, metric)
+        yield from found.values()
+
+
+def _add(to: Metric, other: Metric) -> None:
+    samples = {_series(sample): sample for sample in to.samples}
+    for sample in other.samples:
+        first = samples.setdefault(_series(sample), sample)
+        if first is not sample and to.type != "gauge":
+            samples[_series(sample)] = first._replace(value=first.value + sample.value)
+    to.samples = list(samples.values())
+
+
+def _series(sample: Sample) -> tuple[str, frozenset[tuple[str, str]]]:
+    return sample.name, frozenset(sample.labels.items())
 
 
 def empty(folder: Path) -> None:

@@ -1,14 +1,18 @@
 """The catalogue of metrics. Labels take values from closed sets only: route templates, never paths.
 
 With `PROMETHEUS_MULTIPROC_DIR` set before the process starts, all processes of a machine add up in any one's answer.
+A process without it may tell what the processes of a folder counted beside its own (`tell_also`).
 """
 
+import hmac
 import os
 from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from pydantic import SecretStr
 
 from app.core import shared_metrics
 
@@ -17,6 +21,7 @@ OTHER = "__other__"
 MAX_MODELS = 500  # series per metric and model; more models share one label, so that a scrape stays bounded
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _models: set[str] = set()
+_beside: list[Path] = []
 
 SHARED = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) if os.environ.get("PROMETHEUS_MULTIPROC_DIR") else None
 if SHARED is not None:  # before the first metric: each takes what stands here then
@@ -47,6 +52,26 @@ FOLDED = Counter("assay_folded_deltas_total", "Deltas folded into rollups.")
 FOLDING_LAG = Gauge(
     "assay_folding_lag_seconds", "Age of the oldest delta that is not folded.", multiprocess_mode="livemostrecent"
 )
+JOBS_STARTED = Counter("assay_jobs_started_total", "Attempts at jobs that were begun.", ["kind"])
+JOBS_ENDED = Counter(
+    "assay_jobs_ended_total", "Attempts at jobs that ended; also jobs cancelled before they began.", ["kind", "outcome"]
+)
+JOB_DURATION = Histogram(
+    "assay_job_duration_seconds",
+    "How long an attempt at a job took.",
+    ["kind"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600),
+)
+JOBS_RESCUED = Counter("assay_jobs_rescued_total", "Jobs taken up again, whose worker or message was lost.")
+JOBS_WAITING = Gauge(
+    "assay_jobs_waiting", "Jobs that are due and not begun.", ["queue"], multiprocess_mode="livemostrecent"
+)
+OLDEST_WAITING_JOB = Gauge(
+    "assay_oldest_waiting_job_seconds",
+    "How long the oldest job that is not begun has been due.",
+    ["queue"],
+    multiprocess_mode="livemostrecent",
+)
 
 
 def model_label(model_id: str) -> str:
@@ -76,6 +101,25 @@ def answered(method: str, route: str, status: int, seconds: float) -> None:
     _took(known, route).observe(seconds)
 
 
+def tell_also(folder: Path) -> None:
+    """From here on this process also tells what those count that count into the folder."""
+    _beside.append(folder)
+
+
+def admits(token: SecretStr | None, authorization: str) -> bool:
+    """Whether that header may see the metrics; without a token anybody may."""
+    if token is None:
+        return True
+    wanted = b"Bearer " + token.get_secret_value().encode()
+    return hmac.compare_digest(authorization.encode("latin-1"), wanted)
+
+
 def exposition() -> bytes:
     """Everything, in Prometheus' text format; takes milliseconds, more with many models."""
-    return generate_latest(REGISTRY if SHARED is None else shared_metrics.registry(SHARED))
+    return generate_latest(_everything())
+
+
+def _everything() -> Collector:
+    if SHARED is not None:
+        return shared_metrics.registry(SHARED)
+    return shared_metrics.Together(REGISTRY, _beside) if _beside else REGISTRY

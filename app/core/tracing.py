@@ -1,46 +1,24 @@
-"""Spans of requests, transactions and folding, for a collector that speaks OpenTelemetry.
+"""Spans of requests, for a collector that speaks OpenTelemetry.
 
-Off unless `ASSAY_TELEMETRY__OTLP_ENDPOINT` names one, and then none of this runs. FastAPI makes the span of a request
-and reads `traceparent`; here it gets its name, since only the router knows the route's template.
+FastAPI makes the span of a request and reads `traceparent`; here it gets its name, since only the router knows the
+route's template.
 """
 
-import asyncio
-from collections.abc import Callable, MutableMapping
-from importlib import import_module
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.exchange import exchange_of
-from app.core.settings import TelemetrySettings
+from app.core.spans import Spans
 
-NO_TRACER = trace.NoOpTracer()
 _UNSPOKEN = ("/static/", "/metrics", "/api/v1/system/health")  # asked every few seconds, and nobody looks for them
 
 
-class _Provider(Protocol):
-    def get_tracer(self, name: str) -> trace.Tracer: ...
-
-    def shutdown(self) -> None: ...
-
-
-class Tracing:
-    """Whether there are spans, who makes them and how they end."""
-
-    def __init__(self, settings: TelemetrySettings) -> None:
-        self._provider: _Provider | None = None
-        if settings.otlp_endpoint is not None:
-            self._provider = import_module("app.core.otlp").provider(settings.otlp_endpoint, settings.sampled)
-
-    @property
-    def on(self) -> bool:
-        return self._provider is not None
-
-    @property
-    def tracer(self) -> trace.Tracer:
-        return NO_TRACER if self._provider is None else self._provider.get_tracer("assay")
+class Tracing(Spans):
+    """The spans of a process that answers requests."""
 
     def of_requests(self) -> TelemetryConfig:
         """What FastAPI is told: a span a request, nothing else; without a collector nothing at all."""
@@ -48,11 +26,6 @@ class Tracing:
         if self._provider is None:
             return config | {"tracing": False}  # type: ignore[no-any-return]
         return config | {"tracer_provider": self._provider, "exclude": _unspoken}  # type: ignore[no-any-return]
-
-    async def close(self) -> None:
-        """Sends what is left."""
-        if self._provider is not None:
-            await asyncio.to_thread(self._provider.shutdown)
 
 
 class NamedSpans:
@@ -79,14 +52,6 @@ class NamedSpans:
             await send(message)
 
         await self._app(scope, receive, named)
-
-
-def identified(event: MutableMapping[str, Any]) -> None:
-    """Adds the current span's ids to what is logged, so that a line leads to its trace."""
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        event["trace_id"] = f"{context.trace_id:032x}"
-        event["span_id"] = f"{context.span_id:016x}"
 
 
 def _unspoken(scope: Any) -> bool:

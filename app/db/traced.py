@@ -1,4 +1,4 @@
-"""The database with a span for each piece of work that a traced request does on it."""
+"""The database with a span for each piece of work that a traced request or job does on it."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -7,13 +7,14 @@ from typing import Any
 from opentelemetry import trace
 
 from app.core.settings import DatabaseSettings
+from app.core.spans import Spans
 from app.db.engine import Database, ReadSession, Session
 
 
 class TracedDatabase(Database):
     """A span lasts from asking the pool for a connection until its transaction has ended.
 
-    What runs in the background has no request above it and makes none. Rows of several requests that share one
+    What runs in the background has no request or job above it and makes none. Rows of several requests that share one
     transaction show it in the request that began it.
     """
 
@@ -44,10 +45,17 @@ class TracedDatabase(Database):
         if not trace.get_current_span().is_recording():
             yield
             return
-        with self._tracer.start_as_current_span(
-            name,
-            kind=trace.SpanKind.CLIENT,
-            attributes={"db.system.name": "postgresql"},
-            record_exception=False,  # its text may hold what a caller sent
-        ):
+        # never the current one: a job that is enqueued in the transaction goes on from the request
+        span = self._tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes={"db.system.name": "postgresql"})
+        try:
             yield
+        except Exception:
+            span.set_status(trace.StatusCode.ERROR)  # and no text, which may hold what a caller sent
+            raise
+        finally:
+            span.end()
+
+
+def database_on(url: str, settings: DatabaseSettings, spans: Spans) -> Database:
+    """The database of a process: traced where a collector gets its spans."""
+    return TracedDatabase(url, settings, spans.tracer) if spans.on else Database(url, settings)

@@ -5,6 +5,7 @@ import time
 from app.core.health import Finding, HealthProbe, Status
 from app.db.engine import Database
 from app.jobs import repository
+from app.jobs.observed import measured
 from app.jobs.repository import QueueState
 
 ASKED_EVERY_S = 5.0  # health asks each second; the queue changes slowly
@@ -31,6 +32,7 @@ class JobsHealth:
         if self._kept is None or now - self._kept[0] >= ASKED_EVERY_S:
             async with self._database.connection() as connection:
                 state = await repository.state(connection, self._stalled_s)
+            measured(state)  # workers tell it too, but not where there are none
             self._kept = now, judged(state, up_s=now - self._started)
         return self._kept[1]
 

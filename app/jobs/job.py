@@ -48,6 +48,7 @@ class Job:
     result: Any
     error: Mapping[str, Any] | None  # a problem
     created_by: str
+    traceparent: str | None  # of the request that enqueued it (W3C Trace Context), where it was traced
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from app.core.spans import traceparent
 from app.db.engine import Session
 from app.jobs.job import Job, JobStatus, NewJob
 
@@ -18,7 +19,7 @@ QUEUE, MESSAGE = "assay", "attempt"  # names of the queue and of its one kind of
 
 _COLUMNS = (
     "id, kind, status, revision, arguments, model_id, attempt, failures, cancel_requested, fraction, stage, message, "
-    "result, error, created_by, created_at, started_at, finished_at"
+    "result, error, created_by, traceparent, created_at, started_at, finished_at"
 )
 _OPEN = "status in ('queued', 'running')"
 # whoever was begun before goes first
@@ -28,7 +29,8 @@ _TELL = f"pg_notify('{CHANNEL}', id::text)"
 
 _ENQUEUE = f"""
 with made as (
-    insert into job (kind, arguments, model_id, single, created_by) values ($1, $2::text::jsonb, $3, $4, $5)
+    insert into job (kind, arguments, model_id, single, created_by, traceparent)
+    values ($1, $2::text::jsonb, $3, $4, $5, $6)
     on conflict (single) where {_OPEN} do nothing returning {_COLUMNS}, due_at
 )
 select {_COLUMNS}, {_SEND} from made
@@ -272,7 +274,7 @@ async def _end(
 
 
 def _parameters(new: NewJob) -> tuple[Any, ...]:
-    return new.kind, _json(new.arguments), new.model_id, new.single, new.created_by
+    return new.kind, _json(new.arguments), new.model_id, new.single, new.created_by, traceparent()
 
 
 def _json(value: Any) -> str | None:

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from opentelemetry.trace import Tracer
+
 from app.core.errors import Problem, Unavailable
 from app.core.settings import JobsSettings
+from app.core.spans import NO_TRACER
+from app.core.telemetry import JOBS_RESCUED
 from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.errors import JobFailed, WorkerLost, as_problem
 from app.jobs.job import Job, JobStatus
+from app.jobs.observed import Outcome, announce, attempted, ended
 from app.jobs.run import Run, Superseded
 from app.jobs.task import Task
 
@@ -53,10 +58,14 @@ async def patiently(work: Callable[[], Awaitable[Result]]) -> Result:
 class Runner:
     """One per worker process."""
 
-    def __init__(self, database: Database, tasks: Iterable[Task], settings: JobsSettings) -> None:
+    def __init__(
+        self, database: Database, tasks: Iterable[Task], settings: JobsSettings, tracer: Tracer = NO_TRACER
+    ) -> None:
         self._database = database
         self._tasks = {task.kind: task for task in tasks}
         self._settings = settings
+        self._tracer = tracer
+        announce(self._tasks)
         self._workers: set[int] = set()  # ids under which this process has taken messages
         self._taken: set[int] = set()  # jobs of messages that are being worked on
         self._under_way: dict[int, UnderWay] = {}
@@ -72,10 +81,9 @@ class Runner:
         self._workers.add(worker)
         try:
             job = await patiently(partial(self._claim, job_id, attempt, worker))
-            if job is not None and job.cancel_requested:  # asked for while it waited for another attempt
-                await self._end(job, lambda connection: repository.cancelled(connection, job))
-            elif job is not None:
-                await self._do(job)
+            if job is not None:
+                with attempted(job, self._tracer) as seen:
+                    seen.outcome = await self._do(job)
         finally:
             self._taken.discard(job_id)
 
@@ -83,30 +91,31 @@ class Runner:
         async with self._database.transaction() as connection:
             return await repository.claim(connection, job_id, attempt, worker)
 
-    async def _do(self, job: Job) -> None:
+    async def _do(self, job: Job) -> Outcome:
+        if job.cancel_requested:  # asked for while it waited for another attempt
+            return await self._cancelled(job)
         run = Run(self._database, job)
         entry = UnderWay(job.attempt, asyncio.ensure_future(self._work(run)))
         self._under_way[job.id] = entry
         try:
             result = await entry.work
-            if not run.finished:
-                await self._end(job, lambda connection: repository.succeed(connection, job, result or {}))
+            if run.finished:
+                return Outcome.SUCCEEDED
+            return await self._end(
+                job, Outcome.SUCCEEDED, lambda connection: repository.succeed(connection, job, result or {})
+            )
         except Superseded:
             logger.warning("job %d: attempt %d was overtaken and wrote nothing more", job.id, job.attempt)
+            return Outcome.SUPERSEDED
         except asyncio.CancelledError:
             if not entry.stopped:  # this process ends
                 await self._hand_over(job)
                 raise
-            await self._end(job, lambda connection: repository.cancelled(connection, job))
+            return await self._cancelled(job)
         except Exception as error:
             logger.exception("job %d (%s): attempt %d failed", job.id, job.kind, job.attempt)
-            failure, stopped = error, entry.stopped  # stopped work may end by an error of its own
-            await self._end(
-                job,
-                lambda connection: (
-                    repository.cancelled(connection, job) if stopped else self._failed(connection, job, failure)
-                ),
-            )
+            # stopped work may end by an error of its own
+            return await (self._cancelled(job) if entry.stopped else self._failed(job, error))
         finally:
             self._under_way.pop(job.id, None)
 
@@ -116,14 +125,18 @@ class Runner:
             raise JobFailed(f"this worker knows no jobs of the kind {run.job.kind}")
         return await task.work(run)
 
-    async def _failed(self, connection: Any, job: Job, error: Exception) -> bool:
+    async def _failed(self, job: Job, error: Exception) -> Outcome:
         """Queued again after a growing pause, or given up."""
         problem = as_problem(error)
         hopeless = isinstance(error, Problem) and error.status in CLIENT_ERRORS
         if hopeless or job.failures + 1 >= MAX_FAILURES:
-            return await repository.fail(connection, job, problem)
+            return await self._end(job, Outcome.FAILED, lambda connection: repository.fail(connection, job, problem))
         wait_s = self._settings.retry_wait_s * BACK_OFF**job.failures
-        return await repository.again(connection, job, wait_s=wait_s, error=problem, failures=1)
+        again = partial(repository.again, job=job, wait_s=wait_s, error=problem, failures=1)
+        return await self._end(job, Outcome.RETRIED, again)
+
+    async def _cancelled(self, job: Job) -> Outcome:
+        return await self._end(job, Outcome.CANCELLED, lambda connection: repository.cancelled(connection, job))
 
     async def _hand_over(self, job: Job) -> None:
         """Another worker goes on at once; where the database is away now, once this one has been silent long enough."""
@@ -131,15 +144,17 @@ class Runner:
             async with self._database.transaction() as connection:
                 await repository.again(connection, job, wait_s=0.0)
 
-    async def _end(self, job: Job, write: Callable[[Any], Awaitable[bool]]) -> None:
+    async def _end(self, job: Job, outcome: Outcome, write: Callable[[Any], Awaitable[bool]]) -> Outcome:
         """Writes the end; where the job is another's by then there is none."""
 
         async def written() -> bool:
             async with self._database.transaction() as connection:
                 return await write(connection)
 
-        if not await patiently(written):
-            logger.warning("job %d: attempt %d was overtaken before its end", job.id, job.attempt)
+        if await patiently(written):
+            return outcome
+        logger.warning("job %d: attempt %d was overtaken before its end", job.id, job.attempt)
+        return Outcome.SUPERSEDED
 
     async def watch(self) -> None:
         """Stops work that is no longer wanted: cancelled, or given to another attempt."""
@@ -174,15 +189,20 @@ class Runner:
             mine, taken = sorted(self._workers), sorted(self._taken)
             left = await repository.abandoned(connection, stalled_s, mine, taken)
             left = [job for job in left if job.id not in self._taken]  # taken since we asked
-            for job in left:
-                await self._take_up(connection, job)
-            return len(left) + await repository.send_again(connection, stalled_s, mine, taken)
+            outcomes = [(job.kind, await self._take_up(connection, job)) for job in left]
+            rescued = len(left) + await repository.send_again(connection, stalled_s, mine, taken)
+        for kind, outcome in outcomes:  # whoever began these attempts can count no more
+            ended(kind, outcome)
+        JOBS_RESCUED.inc(rescued)
+        return rescued
 
-    async def _take_up(self, connection: Any, job: Job) -> None:
+    async def _take_up(self, connection: Any, job: Job) -> Outcome:
         logger.warning("job %d (%s): the worker of attempt %d was lost", job.id, job.kind, job.attempt)
         if job.cancel_requested:
             await repository.cancelled(connection, job)
-        elif job.failures + 1 >= MAX_FAILURES:
+            return Outcome.CANCELLED
+        if job.failures + 1 >= MAX_FAILURES:
             await repository.fail(connection, job, as_problem(WorkerLost(f"{MAX_FAILURES} workers were lost over it")))
-        else:
-            await repository.again(connection, job, wait_s=0.0, failures=1)
+            return Outcome.FAILED
+        await repository.again(connection, job, wait_s=0.0, failures=1)
+        return Outcome.RETRIED

@@ -10,6 +10,7 @@ from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.errors import JobEnded, JobNotFound
 from app.jobs.job import Job, JobStatus, NewJob
+from app.jobs.observed import Outcome, ended
 from app.jobs.schemas import JobAnswer, JobsAnswer, JobStarted
 
 SYSTEM_SCOPE = "system:read"  # to see jobs of no model
@@ -72,7 +73,10 @@ class Jobs:
                 raise JobEnded(f"job {job_id} has {job.status}", job_status=job.status)
             end = repository.cancel_queued if job.status is JobStatus.QUEUED else repository.ask_to_end
             await self._record(connection, "job.cancel", job, changes=not job.cancel_requested)
-            return JobAnswer.of(await end(connection, job_id))
+            answer = JobAnswer.of(await end(connection, job_id))
+        if answer.status is JobStatus.CANCELLED:  # else it ends where it runs, and is counted there
+            ended(job.kind, Outcome.CANCELLED)
+        return answer
 
     async def _record(self, connection: Any, action: str, job: Job, *, changes: bool) -> None:
         thing = f"job:{job.id}" if job.model_id is None else f"model:{job.model_id}"

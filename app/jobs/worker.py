@@ -2,19 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import procrastinate
+from opentelemetry.trace import Tracer
 from procrastinate import JobContext, PsycopgConnector
 
 from app.core.errors import Unavailable
 from app.core.settings import JobsSettings
+from app.core.spans import NO_TRACER
 from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.job import NewJob
+from app.jobs.observed import measured
 from app.jobs.repository import MESSAGE, QUEUE
 from app.jobs.runner import Runner, patiently
 from app.jobs.task import Task
@@ -23,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 1.0  # attempts that were put off are found so late; new ones are announced
 RESTART_S = 1.0
+MEASURED_EVERY_S = 5.0  # thrice as often as Prometheus asks
 POOL_S = 5.0  # how long the library waits for a connection, also to say goodbye when it is told to end
 OPEN_S = 5.0  # then from anew: the library waits twice as long before each try to connect
 SCHEDULED_BY = "schedule"
@@ -32,16 +36,26 @@ DUE = "due"  # the queue's message that a periodic job is due
 class Worker:
     """Until told to stop: takes messages, rescues what others lost, and comes back when the database does."""
 
-    def __init__(self, database: Database, tasks: Sequence[Task], settings: JobsSettings, *, concurrency: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tasks: Sequence[Task],
+        settings: JobsSettings,
+        *,
+        concurrency: int,
+        tracer: Tracer = NO_TRACER,
+    ) -> None:
         self._database = database
         self._tasks = tasks
         self._settings = settings
         self._concurrency = concurrency
-        self._runner = Runner(database, tasks, settings)
+        self._runner = Runner(database, tasks, settings, tracer)
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
         """Returns when `stop` is set and the jobs under way have ended or are queued again (`stop_grace_s`)."""
-        beside = [asyncio.create_task(self._runner.watch()), asyncio.create_task(self._rescue())]
+        rescue = partial(_keep_on, self._runner.rescue, self._settings.heartbeat_s / 2)
+        measure = partial(_keep_on, self._measure, MEASURED_EVERY_S)
+        beside = [asyncio.create_task(work()) for work in (self._runner.watch, rescue, measure)]
         try:
             await self._begin(stop)
             if not stop.is_set():
@@ -137,16 +151,21 @@ class Worker:
                 if not recent:
                     await self._enqueue(task.kind)
 
-    async def _rescue(self) -> None:
-        """Outside the queue: a rescue that waited in it could itself be lost."""
-        while True:
-            await asyncio.sleep(self._settings.heartbeat_s / 2)
-            try:
-                await self._runner.rescue()
-            except Unavailable:
-                continue
-            except Exception:
-                logger.exception("a rescue failed; the next one repeats it")
+    async def _measure(self) -> None:
+        async with self._database.connection() as connection:
+            measured(await repository.state(connection, self._settings.stalled_s))
+
+
+async def _keep_on(work: Callable[[], Awaitable[object]], every_s: float) -> None:
+    """Outside the queue: a rescue that waited in it could itself be lost."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await work()
+        except Unavailable:
+            continue
+        except Exception:
+            logger.exception("what is done every %g s failed; the next time repeats it", every_s)
 
 
 async def _pause(stop: asyncio.Event) -> None:

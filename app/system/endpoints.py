@@ -1,7 +1,6 @@
 """HTTP of health and metrics. Without credentials health is answered before it gets here (`core.edge`)."""
 
 import asyncio
-import hmac
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -116,12 +115,8 @@ async def ready(state: HealthDep) -> Response:
 )
 async def metrics(request: Request, settings: SettingsDep) -> Response:
     """All metrics of this machine's processes. With `ASSAY_METRICS__TOKEN` set, that token is needed as Bearer."""
-    token = settings.metrics.token
-    if token is not None:
-        wanted = b"Bearer " + token.get_secret_value().encode()
-        given = request.headers.get("authorization", "").encode("latin-1")
-        if not hmac.compare_digest(given, wanted):
-            raise Unauthenticated("metrics need the token of ASSAY_METRICS__TOKEN")
+    if not telemetry.admits(settings.metrics.token, request.headers.get("authorization", "")):
+        raise Unauthenticated("metrics need the token of ASSAY_METRICS__TOKEN")
     return Response(await asyncio.to_thread(telemetry.exposition), media_type=telemetry.CONTENT_TYPE)
 
 

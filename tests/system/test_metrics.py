@@ -23,8 +23,10 @@ from tests.support.http import bearer, client_of, running
 METRICS = "http://test/metrics"
 
 COUNTING = """
-import sys
+import pathlib, sys
 from app.core import telemetry
+for also in sys.argv[2:]:
+    telemetry.tell_also(pathlib.Path(also))
 for _ in range(int(sys.argv[1])):
     telemetry.answered("GET", "/x", 200, 0.01)
     telemetry.IN_PROGRESS.inc()
@@ -79,6 +81,15 @@ class TestSeveralProcesses:
             files.add(len([*tmp_path.glob("*.db")]))
         assert len(files) == 1
 
+    def test_one_that_counts_in_memory_adds_those_of_a_folder(self, tmp_path: Path) -> None:
+        with counting(tmp_path, 3), counting(None, 4, also=tmp_path) as alone:
+            told = alone.told()
+        assert total(told) == 7
+        seconds = {sample.name: sample.value for sample in told["assay_http_request_duration_seconds"]}
+        assert seconds["assay_http_request_duration_seconds_count"] == 7
+        assert value(told, "assay_http_requests_in_progress") == 4  # of others it tells no gauge that it has itself
+        assert value(told, "process_start_time_seconds") > 0
+
     def test_a_new_run_counts_from_nothing_and_leaves_those_that_live(self, tmp_path: Path) -> None:
         with counting(tmp_path, 3) as gone, counting(tmp_path, 4) as living:
             gone.process.kill()
@@ -102,11 +113,11 @@ class Counting:
 
 
 @contextlib.contextmanager
-def counting(folder: Path, times: int) -> Iterator[Counting]:
-    """A process that has counted so often, and lives as long as the block."""
+def counting(folder: Path | None, times: int, also: Path | None = None) -> Iterator[Counting]:
+    """A process that has counted so often, into the folder or in memory, and lives as long as the block."""
     process = subprocess.Popen(
-        [sys.executable, "-c", COUNTING, str(times)],
-        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        [sys.executable, "-c", COUNTING, str(times), *([str(also)] if also else [])],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder or "")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -129,4 +140,4 @@ def total(told: dict[str, list[Sample]]) -> float:
 
 def test_labels_are_of_a_closed_list() -> None:
     used = {label for metric in vars(telemetry).values() for label in getattr(metric, "_labelnames", ())}
-    assert used == {"model_id", "route", "status", "method", "outcome", "kind", "limit", "component"}
+    assert used == {"model_id", "route", "status", "method", "outcome", "kind", "limit", "component", "queue"}

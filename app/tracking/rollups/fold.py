@@ -13,8 +13,8 @@ from opentelemetry.trace import Tracer
 
 from app.core.clock import SECOND, Clock
 from app.core.health import Finding, HealthProbe, Status
+from app.core.spans import NO_TRACER
 from app.core.telemetry import FOLDED, FOLDING_LAG
-from app.core.tracing import NO_TRACER
 from app.db.engine import Database
 from app.tracking.ledger import Ledger, merge, unpack
 from app.tracking.repository import folding

@@ -1,0 +1,83 @@
+"""`/metrics` on a port of its own, for a process that answers nothing else: a worker.
+
+From threads of its own, so that it is answered while the event loop is busy. It is for Prometheus on an inner network:
+who says nothing for some seconds is hung up on, but nobody counts connections as the API does.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+
+from pydantic import SecretStr
+
+from app.core import telemetry
+
+logger = logging.getLogger(__name__)
+
+PATH = "/metrics"
+SILENT_S = 5.0
+TEXT = "text/plain; charset=utf-8"
+
+
+class CannotListen(Exception):  # noqa: N818
+    """The port is taken, or not ours to take; the message says which and why."""
+
+
+@contextmanager
+def scraped(host: str, port: int, token: SecretStr | None) -> Iterator[None]:
+    """Answers for as long as the block lasts. Raises `CannotListen`."""
+    with _listener(host, port, token) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            listener.shutdown()
+
+
+class _Listener(ThreadingTCPServer):  # not HTTPServer: that one asks DNS for a name of the address, and may wait
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False  # nobody's scrape keeps a worker from ending
+
+
+def _listener(host: str, port: int, token: SecretStr | None) -> _Listener:
+    class Handler(_Handler):
+        wanted = token
+
+    class Listener(_Listener):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    try:
+        return Listener((host, port), Handler)
+    except OSError as error:
+        raise CannotListen(f"can't listen on {host}, port {port}, for metrics: {error.strerror}") from error
+
+
+class _Handler(BaseHTTPRequestHandler):
+    wanted: SecretStr | None = None
+    timeout = SILENT_S
+    server_version, sys_version = "assay", ""
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != PATH:
+            self._answer(404, f"only {PATH} is here\n".encode())
+        elif not telemetry.admits(self.wanted, self.headers.get("Authorization", "")):
+            self._answer(401, b"metrics need the token of ASSAY_METRICS__TOKEN\n")
+        else:
+            self._answer(200, telemetry.exposition(), telemetry.CONTENT_TYPE)
+
+    def _answer(self, status: int, body: bytes, content_type: str = TEXT) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        if status == 401:
+            self.send_header("WWW-Authenticate", "Bearer")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
+        logger.debug(format, *args)

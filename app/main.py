@@ -146,7 +146,7 @@ def _jobs(settings: Settings, database: Database, clock: Clock, catalogue: Catal
         JobFeed(database, jobs),
         JobsHealth(database, settings.jobs.stalled_s),
         Recounts(catalogue, jobs),
-        Purges(database, catalogue, jobs),
+        Purges(database, clock, catalogue, jobs),
     )
 
 

@@ -72,7 +72,7 @@ class Recounting:
 
 
 class Purging:
-    """Erases subjects, or a whole model."""
+    """Erases subjects, predictions by their ids, or a whole model."""
 
     def __init__(self, catalogue: Catalogue, eraser: Eraser, purger: Purger) -> None:
         self._catalogue = catalogue
@@ -80,12 +80,13 @@ class Purging:
         self._purger = purger
 
     async def one(self, run: Run) -> Mapping[str, Any]:
-        """`arguments`: `subjects`, digests in hex, or null for everything."""
+        """`arguments`: `subjects`, digests in hex, or null for everything; `gathered`: told with what was done."""
         facts = await self._catalogue.fresh(str(run.job.model_id))
         subjects = run.job.arguments["subjects"]
         if subjects is None:
             return await self._purger.model(run, facts)
-        return await self._eraser.subjects(run, facts, [bytes.fromhex(subject) for subject in subjects])
+        erased = await self._eraser.subjects(run, facts, [bytes.fromhex(subject) for subject in subjects])
+        return {**erased, **run.job.arguments.get("gathered", {})}
 
 
 def _shown(found: Sequence[Difference]) -> list[dict[str, Any]]:

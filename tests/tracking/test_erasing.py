@@ -16,8 +16,9 @@ from app.jobs.run import Run, Superseded
 from app.models.catalogue import Catalogue
 from app.models.facts import ModelFacts
 from app.stats.tally import Task
-from app.tracking.digests import subject_digest
+from app.tracking.digests import key_digest, subject_digest
 from app.tracking.erasing.erase import Eraser
+from app.tracking.erasing.gather import gather
 from app.tracking.errors import PredictionNotFound
 from app.tracking.repository import predictions
 from app.tracking.rollups.features import Features
@@ -25,6 +26,7 @@ from app.tracking.rollups.fold import Folder
 from app.tracking.rollups.reading import Reading
 from app.tracking.rollups.rebuild import Rebuild
 from app.tracking.service import TrackingService
+from app.tracking.storing.keys import key_of
 from tests.support.models import make_model
 from tests.support.tracking import label, rows_of, send, tracking
 
@@ -298,6 +300,43 @@ class TestBeingInterrupted:
             assert await connection.fetchval(orphans) == 0
         assert await binary.differences() == []
         assert np.asarray((await binary.tally()).n).sum() == 30
+
+
+class TestErasingById:
+    async def test_amid_traffic_leaves_nothing_under_an_erased_id(self, binary: House) -> None:
+        """Labels that wait, the predictions they wait for, and the ids of both erased, all at once."""
+        ids = [f"e{number:02}" for number in range(40)]
+        await binary.traffic(names(10, 2))
+        draw = random.Random(7)
+
+        async def erase(asked: list[str]) -> int:
+            async with binary.database.transaction() as connection:
+                found = await gather(connection, binary.clock, binary.facts, asked)
+            eraser = Eraser(binary.database, binary.clock, binary.features)
+            return (await eraser.subjects(await binary.run(), binary.facts, [found.subject]))["rows"]
+
+        for _ in range(12):
+            chosen = [draw.sample(ids, 6) for _ in range(3)]
+            await asyncio.gather(
+                label(binary.service, *({"prediction_id": n, "actual": "1", "correction": True} for n in chosen[0])),
+                send(binary.service, *(binary.row(name, None) for name in chosen[1])),
+                erase(chosen[2][:3]),
+                label(binary.service, *({"prediction_id": n, "actual": "0"} for n in chosen[2])),
+            )
+        async with binary.database.connection() as connection:
+            secret = await predictions.subject_secret(connection)
+            gone = {row[0] for row in await connection.fetch("select digest from erased")}
+            held = {
+                row[0]
+                for row in await connection.fetch("select key from prediction union select key from label_waiting")
+            }
+            orphans = "select count(*) from label l where not exists (select from prediction p where p.place = l.place)"
+            assert await connection.fetchval(orphans) == 0
+        keys = {name: key_of(binary.facts.id, name) for name in ids}
+        erased = {name for name, key in keys.items() if key_digest(secret, key) in gone}
+        assert 5 < len(erased) < len(ids)
+        assert not {name for name in erased if keys[name] in held}
+        assert await binary.differences() == []
 
 
 async def raw_rows(database: Database) -> str:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.core.clock import FrozenClock
+from app.core.clock import FrozenClock, rfc3339
 from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.job import NewJob
@@ -114,6 +114,139 @@ class TestPurgingSubjects:
             assert '"s1"' not in str(await connection.fetch("select * from job"))
 
 
+class TestPurgingPredictions:
+    """By id, for clients that send no subject."""
+
+    @pytest.fixture
+    async def tracked(self, database: Database, clock: FrozenClock) -> int:
+        """Ten predictions without subjects, eight labelled a second later, and a label that waits; the moment after."""
+        await make_model(database)
+        service = tracking(database, clock)
+        await send(service, *({"prediction_id": f"p{n}", "score": 0.9, "features": {"x": n}} for n in range(10)))
+        clock.advance(seconds=1)
+        await label(service, *({"prediction_id": f"p{n}", "actual": "01"[n < 6]} for n in range(8)))
+        await label(service, {"prediction_id": "early", "actual": "0"})
+        clock.advance(seconds=1800)
+        return clock.now_us()
+
+    async def trend(self, admin: httpx.AsyncClient, **query: str) -> tuple[int, int, float]:
+        answer = await admin.get("/analytics/trends/m1", params={"metric": "accuracy"} | query)
+        overall = answer.json()["overall"]
+        return overall["n"], overall["labelled"], overall["value"]
+
+    async def test_takes_them_out_of_what_is_known_now_and_leaves_what_was_known(
+        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, worker: None, tracked: int
+    ) -> None:
+        then, before = rfc3339(tracked - 1), (10, 8, 0.75)
+        assert await self.trend(admin) == before
+        async with asyncio.timeout(20):
+            while await self.trend(admin, as_of=then) != before:  # noqa: ASYNC110  until the horizon has come so far
+                await asyncio.sleep(0.1)
+        ids = ["p7", "p0", "p7", "p9", "never-sent", "early"]
+        job = await follow(admin, await admin.post("/models/m1/purge", json={"prediction_ids": ids}))
+        assert job["status"] == "succeeded"
+        assert job["result"] == {"rows": 3, "late_labels": 0, "waiting_labels": 1, "unknown": 1}
+        clock.advance(seconds=60)
+        assert await self.trend(admin) == (7, 6, pytest.approx(5 / 6))
+        assert await self.trend(admin, as_of=then) == before
+        for name, status in (("p0", 404), ("p1", 200), ("p7", 404), ("p9", 404), ("early", 404)):
+            assert (await admin.get(f"/models/m1/predictions/{name}")).status_code == status, name
+        checked = await follow(admin, await admin.post("/models/m1/recount", json={}))
+        assert checked["result"]["differences"] == 0
+
+    async def test_refuses_them_should_they_come_again(
+        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, worker: None, tracked: int
+    ) -> None:
+        await follow(admin, await admin.post("/models/m1/purge", json={"prediction_ids": ["p0", "early"]}))
+        rows = [{"prediction_id": name, "score": 0.9} for name in ("p0", "fresh", "early")]
+        answer = (await admin.post("/models/m1/predictions", json={"predictions": rows})).json()
+        assert (answer["accepted"], answer["joined_labels"]) == (1, 0)
+        assert [conflict["prediction_id"] for conflict in answer["conflicts"]] == ["p0", "early"]
+        assert all("erased" in conflict["detail"] for conflict in answer["conflicts"])
+        labels = [{"prediction_id": name, "actual": "1"} for name in ("p0", "early", "fresh")]
+        answer = (await admin.post("/models/m1/labels", json={"labels": labels})).json()
+        assert (answer["expired"], answer["joined"], answer["waiting"]) == (2, 1, 0)
+
+    async def test_writes_no_id_down_and_tells_the_audit_who_asked(
+        self, admin: httpx.AsyncClient, database: Database, worker: None, tracked: int
+    ) -> None:
+        ids = ["p3", "p4", "early", "never-sent"]
+        await follow(admin, await admin.post("/models/m1/purge", json={"prediction_ids": ids}))
+        async with database.connection() as connection:
+            for table in ("job", "subject", "erased", "erasure", "audit", "prediction", "label_waiting"):
+                held = str(await connection.fetch(f"select * from {table}"))
+                assert not [name for name in ids if name in held], table
+        assert await rows_of(database, "subject") == 0
+        (row,) = (await admin.get("/audit", params={"action": "job.begin"})).json()["entries"]
+        assert (row["object"], row["details"]["kind"]) == ("model:m1", "purge")
+
+    async def test_of_ids_that_are_gone_counts_them_as_unknown(
+        self, admin: httpx.AsyncClient, worker: None, tracked: int
+    ) -> None:
+        for rows, waiting, unknown in ((2, 1, 0), (0, 0, 3)):
+            asked = await admin.post("/models/m1/purge", json={"prediction_ids": ["p1", "p2", "early"]})
+            seen = {"rows": rows, "late_labels": 0, "waiting_labels": waiting, "unknown": unknown}
+            assert (await follow(admin, asked))["result"] == seen
+
+    async def test_takes_ids_of_every_form(
+        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, worker: None
+    ) -> None:
+        """Keys hold short ids, UUIDs and long ids differently."""
+        await make_model(database)
+        ids = [
+            "ö",
+            "01890a5d-ac96-774b-bcce-b302099a8057",
+            "01890A5D-AC96-774B-BCCE-B302099A8057",
+            "x" * 100,
+            "x" * 101,
+        ]
+        await send(tracking(database, clock), *({"prediction_id": name, "score": 0.5} for name in [*ids, "other"]))
+        job = await follow(admin, await admin.post("/models/m1/purge", json={"prediction_ids": ids}))
+        assert (job["result"]["rows"], job["result"]["unknown"]) == (5, 0)
+        assert await rows_of(database, "prediction") == 1
+
+    async def test_of_another_model_leaves_this_one_alone(
+        self, admin: httpx.AsyncClient, database: Database, worker: None, tracked: int
+    ) -> None:
+        await make_model(database, "m2")
+        job = await follow(admin, await admin.post("/models/m2/purge", json={"prediction_ids": ["p1", "early"]}))
+        assert (job["result"]["rows"], job["result"]["waiting_labels"], job["result"]["unknown"]) == (0, 0, 2)
+        assert await rows_of(database, "prediction") == 11
+
+    async def test_is_undone_where_its_job_cannot_begin(
+        self, admin: httpx.AsyncClient, database: Database, tracked: int
+    ) -> None:
+        async with database.connection() as connection:
+            await connection.execute("alter table audit add constraint full_up check (id < 0) not valid")
+        assert (await admin.post("/models/m1/purge", json={"prediction_ids": ["p1", "early"]})).status_code == 500
+        assert [await rows_of(database, table) for table in ("label_waiting", "subject", "erased", "job")] == [
+            1,
+            0,
+            0,
+            0,
+        ]
+
+    @pytest.mark.parametrize(
+        ("wrong", "code"),
+        [
+            ("", "empty"),
+            ("x" * 129, "too_long"),
+            ("a\u0001", "control_character"),
+            ("a\n", "control_character"),
+            (7, "string_type"),
+            (None, "string_type"),
+        ],
+    )
+    async def test_says_which_id_cannot_be_one(
+        self, admin: httpx.AsyncClient, database: Database, tracked: int, wrong: object, code: str
+    ) -> None:
+        answer = await admin.post("/models/m1/purge", json={"prediction_ids": ["p1", wrong, "early"]})
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request")
+        (place,) = answer.json()["errors"]
+        assert (place["pointer"], place["code"]) == ("/prediction_ids/1", code)
+        assert [await rows_of(database, table) for table in ("job", "label_waiting")] == [0, 1]
+
+
 class TestPurgingAModel:
     async def test_takes_everything_of_an_archived_one_and_nothing_of_others(
         self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock, worker: None
@@ -159,6 +292,11 @@ class TestPurgingAModel:
             ({"subjects": ["a"], "everything_of": "m1"}, 422, "invalid-request"),
             ({"subjects": ["a\u0000"]}, 422, "invalid-request"),
             ({"subjects": ["a"] * 1001}, 422, "invalid-request"),
+            ({"prediction_ids": []}, 422, "invalid-request"),
+            ({"prediction_ids": ["a"] * 1001}, 422, "invalid-request"),
+            ({"prediction_ids": "a"}, 422, "invalid-request"),
+            ({"prediction_ids": ["a"], "subjects": ["a"]}, 422, "invalid-request"),
+            ({"prediction_ids": ["a"], "everything_of": "m1"}, 422, "invalid-request"),
         ],
     )
     async def test_is_refused_where_it_is_not_meant(

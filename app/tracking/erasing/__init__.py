@@ -1,1 +1,1 @@
-"""Erasing: what a subject's rows were goes for good, what they counted stays as it was known then."""
+"""Erasing: what rows of a subject or of an id were goes for good, what they counted stays as it was known then."""

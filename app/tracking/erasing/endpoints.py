@@ -23,7 +23,7 @@ router = APIRouter(prefix="/models/{model_id}", tags=["tracking"], route_class=O
 @router.post(
     "/purge",
     status_code=202,
-    summary="Purge a model or some subjects",
+    summary="Purge a model, some subjects or some predictions",
     responses=responses(ModelNotFound, ModelNotArchived, InvalidRequest, Unavailable),
 )
 async def purge(
@@ -32,9 +32,11 @@ async def purge(
     principal: Annotated[Principal, Scoped("purge")],
     service: Annotated[Purges, Depends(provided(Purges))],
 ) -> JobStarted:
-    """Begins a job that takes raw rows away for good: of some subjects, or everything of an archived model.
+    """Begins a job that takes raw rows away for good: of some subjects, some predictions, or all of an archived model.
 
     Of subjects, predictions, features and labels go; what they counted is taken back now and stands, anonymous, as of
     moments before. A retry of an erased prediction is refused as a conflict, a label for it is counted as `expired`.
+    By `prediction_ids` it is the same, and labels that wait under one of them go too: the job's result counts `rows`,
+    `waiting_labels`, and as `unknown` the ids under which nothing is stored.
     """
     return await service.start(model_id, body, principal=principal)

@@ -6,7 +6,7 @@ from app.core.errors import Problem
 class ModelNotArchived(Problem):
     """The model is in use: only an archived one is purged as a whole.
 
-    `DELETE /models/{model_id}` archives it. To erase some subjects name them; that needs no archiving.
+    `DELETE /models/{model_id}` archives it. To erase some subjects or predictions name them; that needs no archiving.
     """
 
     status = 409

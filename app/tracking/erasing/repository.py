@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.tracking.arrival import ROW_BITS
+from app.tracking.arrival import ROW_BITS, STUB
 from app.tracking.repository.folding import PATIENT_S
 
 _BLOCKS_AT_ONCE = 64
@@ -14,6 +14,10 @@ with mine as materialized (
     join prediction p on p.key = u.key and p.place = u.place order by i for update of p
 )
 delete from prediction p using mine where p.key = mine.key
+"""
+_LOCK_STUBS = """
+select p.key from unnest($1::bytea[]) with ordinality u (key, i)
+join prediction p on p.key = u.key and p.place = $2 order by i for update of p
 """
 _DROP_BLOCKS = """
 with gone as (
@@ -49,6 +53,17 @@ async def places(connection: Any, model_no: int, subjects: Sequence[bytes], limi
         subjects,
         limit,
     )
+    return [row[0] for row in rows]
+
+
+async def lock_stubs(connection: Any, keys: Sequence[bytes]) -> list[bytes]:
+    """Those of the keys under which a label waits, locked until the transaction ends; `keys` in key order."""
+    return [row[0] for row in await connection.fetch(_LOCK_STUBS, keys, STUB)]
+
+
+async def places_under(connection: Any, keys: Sequence[bytes]) -> list[int]:
+    """The places of the predictions that are stored under these keys."""
+    rows = await connection.fetch("select place from prediction where key = any($1::bytea[]) and place >= 0", keys)
     return [row[0] for row in rows]
 
 

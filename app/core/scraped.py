@@ -1,16 +1,18 @@
 """`/metrics` on a port of its own, for a process that answers nothing else: a worker.
 
 From threads of its own, so that it is answered while the event loop is busy. It is for Prometheus on an inner network:
-who says nothing for some seconds is hung up on, but nobody counts connections as the API does.
+a handful of connections at once, and who says nothing for some seconds is hung up on.
 """
 
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 PATH = "/metrics"
 SILENT_S = 5.0
+AT_ONCE = 8  # each holds a thread; more are closed unheard
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -41,7 +44,25 @@ def scraped(host: str, port: int, token: SecretStr | None) -> Iterator[None]:
 class _Listener(ThreadingTCPServer):  # not HTTPServer: that one asks DNS for a name of the address, and may wait
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 4 * AT_ONCE  # the kernel makes who finds no room there wait for a second
     block_on_close = False  # nobody's scrape keeps a worker from ending
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._open: set[Any] = set()
+        super().__init__(address, handler)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        if len(self._open) >= AT_ONCE:
+            return False
+        self._open.add(request)
+        return True
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        logger.debug("a scrape was broken off: %r", sys.exc_info()[1])
 
 
 def _listener(host: str, port: int, token: SecretStr | None) -> _Listener:

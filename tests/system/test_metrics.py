@@ -1,7 +1,6 @@
 """`/metrics`: Prometheus' text, guarded where a token is set, right for several processes."""
 
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from app.core.clock import FrozenClock
 from app.core.settings import Settings
 from app.db.engine import Database
 from app.main import create_app
+from tests.cli.running import clean_environment
 from tests.support.http import bearer, client_of, running
 
 METRICS = "http://test/metrics"
@@ -117,7 +117,7 @@ def counting(folder: Path | None, times: int, also: Path | None = None) -> Itera
     """A process that has counted so often, into the folder or in memory, and lives as long as the block."""
     process = subprocess.Popen(
         [sys.executable, "-c", COUNTING, str(times), *([str(also)] if also else [])],
-        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder or "")},
+        env=clean_environment(**({"PROMETHEUS_MULTIPROC_DIR": str(folder)} if folder else {})),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

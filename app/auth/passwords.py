@@ -54,8 +54,8 @@ class Passwords:
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """`stored` None: there is no such account; the same work is done and the answer is no."""
-        work = self._fits, stored or _dummy(), password
-        fits = await asyncio.get_running_loop().run_in_executor(self._threads, *work)
+        loop = asyncio.get_running_loop()
+        fits = await loop.run_in_executor(self._threads, self._fits, stored or _dummy(), password)
         return fits and stored is not None
 
     def _fits(self, stored: str, password: str) -> bool:

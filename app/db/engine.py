@@ -13,7 +13,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.core.settings import DatabaseSettings
-from app.db.faults import as_unavailable
+from app.db.faults import NoneFree, as_unavailable
 
 Session = NewType("Session", AsyncSession)
 ReadSession = NewType("ReadSession", AsyncSession)
@@ -111,8 +111,14 @@ class Database:
         """An asyncpg connection of the hot pool, without a transaction. `patient`: for what nobody waits for."""
         wait_s = PATIENT_S if patient else self._settings.pool_timeout_s
         with as_unavailable(silent=self._silent):
-            async with self._pool.acquire(timeout=wait_s) as connection:
+            try:
+                connection = await self._pool.acquire(timeout=wait_s)
+            except TimeoutError as error:
+                raise NoneFree from error
+            try:
                 yield connection
+            finally:
+                await self._pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self, *, snapshot: bool = False, patient: bool = False) -> AsyncIterator[Any]:

@@ -10,6 +10,11 @@ from app.core.errors import Unavailable
 
 RETRY_AFTER_S = 1
 
+
+class NoneFree(Exception):  # noqa: N818
+    """No connection of a pool came free in time."""
+
+
 _GONE = (
     OSError,  # also TimeoutError: command_timeout and the wait for a connection
     asyncpg.PostgresConnectionError,
@@ -22,7 +27,8 @@ _GONE = (
     asyncpg.QueryCanceledError,
     asyncpg.DiskFullError,
     asyncpg.OutOfMemoryError,
-    sqlalchemy.exc.TimeoutError,
+    sqlalchemy.exc.TimeoutError,  # SQLAlchemy's `NoneFree`
+    NoneFree,
 )
 
 
@@ -39,14 +45,24 @@ def as_unavailable(*, silent: bool = False) -> Iterator[None]:
     except sqlalchemy.exc.DBAPIError as error:
         cause = getattr(error.orig, "__cause__", None) or error.orig
         if isinstance(cause, _GONE) or error.connection_invalidated:
-            raise _unavailable() from error
+            raise _unavailable(cause) from error
         raise
     except _GONE as error:
-        raise _unavailable() from error
+        raise _unavailable(error) from error
 
 
-def _unavailable() -> Unavailable:
+def _unavailable(cause: BaseException | None = None) -> Unavailable:
     return Unavailable(
-        "the database does not answer just now; nothing was acknowledged, send the request again",
+        f"{_said(cause)}; nothing was acknowledged, send the request again",
         headers={"Retry-After": str(RETRY_AFTER_S)},
     )
+
+
+def _said(cause: BaseException | None) -> str:
+    match cause:
+        case NoneFree() | sqlalchemy.exc.TimeoutError():
+            return "every connection to the database is in use"
+        case asyncpg.DiskFullError():
+            return "the database has no room left on its disk"
+        case _:
+            return "the database does not answer just now"

@@ -75,6 +75,9 @@ class ServedProduct:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{self.url}/api/v1/system/health/ready", timeout=2).status_code == 200:
                     return time.monotonic() - started
+            assert self._process is not None
+            ended = self._process.poll()
+            assert ended is None, f"ended by {ended} before it was ready:\n{self.log.read_text()[-3000:]}"
             time.sleep(0.02)
         raise AssertionError(f"not ready in {READY_TIMEOUT_S} s:\n{self.log.read_text()[-3000:]}")
 

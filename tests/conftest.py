@@ -21,7 +21,9 @@ from tests.support.counts import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_report_teststatus,
     pytest_runtest_makereport,
+    pytest_runtest_protocol,
     pytest_terminal_summary,
     soak_s,
 )
@@ -37,7 +39,9 @@ __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_report_teststatus",
     "pytest_runtest_makereport",
+    "pytest_runtest_protocol",
     "pytest_terminal_summary",
     "soak_s",
 ]

@@ -1,16 +1,17 @@
-"""Counts instead of "passed": what a fault test counts is printed with its seed, then judged, and stands in the table
-of `./dev faults`. The same seed gives the same faults again: `./dev faults --seed 7 --only F9`. What takes as long as
-one wants, hours at best, is run alone: `./dev faults --soak 60`.
+"""Counts instead of "passed": what a fault test counts is printed with its seed, then judged. `./dev faults` says what
+it does and, as soon as a test has ended, what was counted. The same seed gives the same faults again: `./dev faults
+--seed 7 --only F9`. What takes as long as one wants, hours at best, is run alone: `./dev faults --soak 60`.
 """
 
 import random
+import time
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-_TABLE = pytest.StashKey[list[tuple[str, "Counts", str, float]]]()
+_OUTCOMES = pytest.StashKey[list[str]]()
 EVERY_DAY = 2026  # the short forms are the same each time; `./dev faults` draws a seed of its own and prints it
 _SEED = pytest.StashKey[int]()
 _COUNTS = pytest.StashKey["Counts"]()
@@ -89,14 +90,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--only", default="", help="faults and goals by name, as F9,G4")
     group.addoption("--soak", type=float, metavar="MINUTES", help="only what is marked `soak`, and for so long")
-    group.addoption("--table", action="store_true", help="a table of all counts at the end")
+    group.addoption("--table", action="store_true", help="what is done, and all counts, as they come")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     given = config.getoption("--seed")
     drawn = random.randrange(2**32) if config.getoption("--table") else EVERY_DAY
     config.stash[_SEED] = drawn if given is None else given
-    config.stash[_TABLE] = []
+    config.stash[_OUTCOMES] = []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -111,6 +112,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    if item.config.getoption("--table"):
+        _line(item.config, f"{time.strftime('%H:%M:%S')} begins  {_title(item)}")
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    """No dots between the lines."""
+    if config.getoption("--table") and report.passed:
+        return "passed" if report.when == "call" else "", "", ""
+    return None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
@@ -118,24 +132,38 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if counted is None and _names(item):
         counted = Counts(item.config.stash[_SEED])  # one that asserts by itself
     if counted is not None and (report.when == "call" or not report.passed):
-        said = item.originalname.removeprefix("test_").replace("_", " ")  # type: ignore[attr-defined]
-        row = (f"{' '.join(_names(item))}: {said}", counted, report.outcome, call.duration)
-        item.config.stash[_TABLE].append(row)
+        item.config.stash[_OUTCOMES].append(report.outcome)
+        if item.config.getoption("--table"):
+            _tell(item, counted, report.outcome, call.duration)
     return report  # type: ignore[return-value]
 
 
+def _tell(item: pytest.Item, counted: Counts, outcome: str, seconds: float) -> None:
+    verdict = {"passed": "holds", "skipped": "left out"}.get(outcome, "RED")
+    _line(item.config, f"{verdict:8} {seconds:6.0f} s  {_title(item)}")
+    for text, good in counted.figures:
+        _line(item.config, f"{'':20}{'' if good else 'RED  '}{text}")
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    rows = config.stash[_TABLE]
-    if not config.getoption("--table") or not rows:
-        return
-    terminalreporter.section(f"counts; again with --seed {config.stash[_SEED]}")
-    for names, counted, outcome, seconds in rows:
-        verdict = {"passed": "holds", "skipped": "left out"}.get(outcome, "RED")
-        terminalreporter.line(f"{verdict:8} {seconds:6.1f} s  {names}")
-        for text, good in counted.figures:
-            terminalreporter.line(f"{'':20}{'' if good else 'RED  '}{text}")
-    red = sum(outcome == "failed" for _, _, outcome, _ in rows)
-    terminalreporter.line(f"{len(rows)} counted, {red} red")
+    outcomes = config.stash[_OUTCOMES]
+    if config.getoption("--table") and outcomes:
+        terminalreporter.line(
+            f"{len(outcomes)} counted, {outcomes.count('failed')} red; again with --seed {config.stash[_SEED]}"
+        )
+
+
+def _line(config: pytest.Config, text: str) -> None:
+    """At once: what takes hours says where it is, and has told what it counted if it is ended."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    reporter.ensure_newline()
+    reporter.line(text)
+    reporter.flush()
+
+
+def _title(item: pytest.Item) -> str:
+    said = item.originalname.removeprefix("test_").replace("_", " ")  # type: ignore[attr-defined]
+    return f"{' '.join(_names(item))}: {said}"
 
 
 def _names(item: pytest.Item) -> list[str]:

@@ -18,7 +18,10 @@ CLIENTS = "select count(*) from pg_stat_activity where backend_type = 'client ba
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """At one moment, of all processes but the database's."""
+    """At one moment, of all processes but the database's.
+
+    `descriptors` are those beside connections: pools grow with the most that was ever asked at once, up to their size.
+    """
 
     at_s: float
     memory_mib: float
@@ -42,13 +45,15 @@ async def watched(product: ServedProduct, seconds: float, every_s: float) -> lis
 
 
 async def _footprint(product: ServedProduct, database: asyncpg.Connection, at_s: float) -> Footprint:
+    of_pools = await database.fetchval(CLIENTS)
+    connections = _connections(product.pid, product.port)
     processes = list(_processes(product.pid))
     return Footprint(
         at_s,
         sum(_memory_mib(pid) for pid in processes),
-        sum(_descriptors(pid) for pid in processes),
-        _connections(product.pid, product.port),
-        await database.fetchval(CLIENTS),
+        sum(_descriptors(pid) for pid in processes) - connections - of_pools,
+        connections,
+        of_pools,
     )
 
 

@@ -44,7 +44,7 @@ class Seen:
             self.shapeless.append(f"{where} -> {answer.status} {answer.kind}")
         told = _LEAKS.search(answer.body) if answer.status >= 400 else None
         if told and told.group() not in unquote_to_bytes(raw) + _SENT:  # what was sent, now or before, is repeated
-            self.leaking.append(where)
+            self.leaking.append(f"{where}: {told.group().decode(errors='replace')[:80]}")
 
     def count(self, counts: Counts) -> None:
         sent = self.statuses.total()

@@ -78,18 +78,13 @@ class LogIns:
             user = await repository.user_by_email(session, normalised(email))
         fits = await self._passwords.verify(None if user is None else user.password_hash, password)
         now = to_datetime(self._clock.now_us())
-        if not fits or user is None or user.disabled_at is not None:
+        refresh = PREFIX + secrets.token_urlsafe(32)
+        begun = await self._begin(user, refresh, now) if fits and user is not None else None
+        if begun is None:
             await self._refused(now, email, user)
             raise InvalidCredentials("the account or the password is wrong")
-        refresh = PREFIX + secrets.token_urlsafe(32)
-        log_in = LogIn(id=uuid4(), user_id=user.id, created_at=now, ends_at=now + ABSOLUTE)
-        async with self._database.write() as session:
-            await repository.drop_ended_log_ins(session, user.id, now)
-            await repository.add_log_in(session, log_in)
-            session.add(RefreshToken(digest=_digest(refresh), log_in_id=log_in.id, expires_at=now + IDLE))
-            await audit.record(session, now, "log-in.begin", f"log-in:{log_in.id}", actor=f"user:{user.id}")
         telemetry.AUTHENTICATIONS.labels("password", "accepted").inc()
-        return self._grant(log_in, user, refresh)
+        return begun
 
     async def refresh(self, token: str, client: str) -> Grant:
         """Rotates. What ends a log-in is committed before the refusal is raised."""
@@ -112,6 +107,20 @@ class LogIns:
             await repository.revoke_log_in(session, UUID(principal.session_id), now)
             await audit.record(session, now, "log-in.end", f"log-in:{principal.session_id}")
         self._authenticator.forget()
+
+    async def _begin(self, checked: User, refresh: str, now: datetime) -> Grant | None:
+        """None where the user is not as he was when his password was checked: whoever changed it meanwhile has ended
+        his log-ins, and this one would outlive that. Locked, so that a change comes before all this or after it."""
+        log_in = LogIn(id=uuid4(), user_id=checked.id, created_at=now, ends_at=now + ABSOLUTE)
+        async with self._database.write() as session:
+            user = await repository.user_by_id(session, checked.id, lock=True)
+            if user is None or user.disabled_at is not None or _version(user) != _version(checked):
+                return None
+            await repository.drop_ended_log_ins(session, user.id, now)
+            await repository.add_log_in(session, log_in)
+            session.add(RefreshToken(digest=_digest(refresh), log_in_id=log_in.id, expires_at=now + IDLE))
+            await audit.record(session, now, "log-in.begin", f"log-in:{log_in.id}", actor=f"user:{user.id}")
+        return self._grant(log_in, user, refresh)
 
     async def _refused(self, now: datetime, email: str, user: User | None) -> None:
         """A row of the audit, also for an account that there is not: both cost the same, and guessing is seen.
@@ -171,6 +180,11 @@ class LogIns:
             subject=f"user:{user.id}", session_id=str(log_in.id), version=user.token_version, scope=scope
         )
         return Grant(access, refresh, self._tokens.expiry_s, scope)
+
+
+def _version(user: User) -> tuple[str, int]:
+    """Another one where the password or the role was changed."""
+    return user.password_hash, user.token_version
 
 
 def _digest(text: str) -> bytes:

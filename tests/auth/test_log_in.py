@@ -3,14 +3,22 @@
 import asyncio
 import statistics
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.auth.authenticate import Authenticator
+from app.auth.errors import InvalidCredentials
+from app.auth.passwords import Passwords
 from app.auth.scopes import SCOPES_OF, Role
+from app.auth.service import LogIns
+from app.auth.tokens import Tokens, shared_key
 from app.auth.users import Users
 from app.core.clock import FrozenClock
+from app.db.engine import Database
 from tests.support.counts import Counts, forms
 from tests.support.http import PASSWORD, bearer, client_of
 
@@ -22,6 +30,19 @@ REFRESH = "/auth/refresh"
 async def ada(app: FastAPI) -> int:
     users: Users = app.state.services[Users]
     return (await users.create("Ada@Example.com", PASSWORD, Role.DATA_SCIENTIST)).id
+
+
+class _Meanwhile(Passwords):
+    """Lets something happen between the check of a password and what comes of it."""
+
+    def __init__(self, happens: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        fits = await super().verify(stored, password)
+        await self._happens()
+        return fits
 
 
 async def log_in(
@@ -79,6 +100,30 @@ class TestLogIn:
         assert (await log_in(client)).status_code == 401
         await users.change(ada, disabled=False)
         assert (await log_in(client)).status_code == 200
+
+    @pytest.mark.parametrize(
+        "during", [{"password": "another-password-of-hers"}, {"disabled": True}, {"role": Role.VIEWER}]
+    )
+    async def test_the_check_of_a_password_may_last_longer_than_the_password(
+        self, app: FastAPI, database: Database, clock: FrozenClock, ada: int, during: dict[str, Any]
+    ) -> None:
+        """What was right when it was looked at is not when the log-in is written."""
+        users: Users = app.state.services[Users]
+        slow = LogIns(
+            database,
+            Tokens(shared_key(b"s" * 32), issuer="assay", audience="assay-api", expiry_s=3600, clock=clock),
+            _Meanwhile(lambda: users.change(ada, **during)),
+            app.state.services[Authenticator],
+            clock,
+            successor_key=b"s" * 32,
+        )
+        with pytest.raises(InvalidCredentials):
+            await slow.log_in(EMAIL, PASSWORD)
+        await users.change(ada, disabled=False)
+        async with database.connection() as connection:
+            assert await connection.fetchval("select count(*) from log_in where user_id = $1", ada) == 0
+            last = "select object, outcome from audit where action = 'log-in.begin' order by id desc limit 1"
+            assert tuple(await connection.fetchrow(last)) == (f"user:{ada}", "refused")
 
     async def test_a_token_ends(self, client: httpx.AsyncClient, clock: FrozenClock) -> None:
         token = bearer((await log_in(client)).json()["access_token"])

@@ -3,7 +3,7 @@
 import hashlib
 
 from app.auth.principal import Principal
-from app.auth.users import normalised
+from app.core.emails import normalised
 from app.core.exchange import Exchange
 from app.core.limits import Limit, Limits, headers, refusal
 from app.core.settings import LimitsSettings

@@ -3,20 +3,31 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+)
 
 from app.auth.keys import NewKey
 from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.principal import Principal
 from app.auth.scopes import KEY_SCOPES, Role
 from app.auth.service import Grant
+from app.core import emails
 from app.db.paging import Page
 from app.db.tables.auth import ApiKey, User
 
 Email = Annotated[
     str,
-    StringConstraints(max_length=254, pattern=r"^[^@\s\x00-\x20\x7f]+@[^@\s\x00-\x20\x7f]+$"),
-    Field(examples=["ada@example.com"]),
+    StringConstraints(max_length=emails.MAX_LENGTH, pattern=emails.PATTERN),
+    AfterValidator(emails.normalised),
+    Field(max_length=emails.MAX_LENGTH, examples=["ada@example.com"]),  # as it is kept: some texts grow
 ]
 Password = Annotated[
     SecretStr,

@@ -22,9 +22,9 @@ from app.auth.passwords import Passwords
 from app.auth.principal import Principal
 from app.auth.scopes import SCOPES_OF, Role
 from app.auth.tokens import Tokens
-from app.auth.users import normalised
 from app.core import telemetry
 from app.core.clock import Clock, to_datetime
+from app.core.emails import normalised
 from app.db import audit
 from app.db.engine import Database, Session
 from app.db.tables.auth import LogIn, RefreshToken, User

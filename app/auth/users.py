@@ -6,6 +6,7 @@ from app.auth.errors import EmailTaken, LastAdmin, UserNotFound
 from app.auth.passwords import Passwords
 from app.auth.scopes import Role
 from app.core.clock import Clock, to_datetime
+from app.core.emails import normalised
 from app.core.settings import Settings
 from app.db import audit, paging
 from app.db.engine import Database, Session
@@ -116,8 +117,3 @@ def _seen(user: User) -> dict[str, object]:
         "disabled": user.disabled_at is not None,
         "token_version": user.token_version,
     }
-
-
-def normalised(email: str) -> str:
-    """E-mail addresses are compared without regard to case."""
-    return email.strip().lower()

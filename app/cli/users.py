@@ -12,6 +12,7 @@ from app.auth.scopes import Role
 from app.cli.accounts import Accounts, everything, on_accounts
 from app.cli.console import fail, note, results, subcommands
 from app.cli.environment import load
+from app.core.emails import is_address
 from app.db.tables.auth import User
 
 commands = subcommands("Users. Works on the database itself, so it needs its address and no log-in.")
@@ -37,7 +38,7 @@ def create(
     """Make a user."""
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         fail(f"the password must have {MIN_LENGTH} to {MAX_LENGTH} characters", status=2)
-    if email.count("@") != 1 or any(character.isspace() for character in email):
+    if not is_address(email):
         fail(f"{email!r} is not an e-mail address", status=2)
 
     async def work(here: Accounts) -> None:

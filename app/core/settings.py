@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core import pem
+from app.core.emails import is_address
 
 MIN_PASSWORD = 12
 MIN_DISTINCT = 12  # 48 random bytes in base64 have about 40 different characters; fewer than 12 come from a keyboard
@@ -23,7 +24,6 @@ _GUESSED = ("changeme", "change-me", "change_me", "password", "default")
 MIN_METRICS_TOKEN = 16
 _RATES = re.compile(r"\s*[1-9]\d*\s*/\s*(\d+\s*)?(second|minute|hour|day)s?\s*")
 _DATABASES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 # Read by commands and tests themselves, so they are no mistakes.
 _OTHERS = frozenset({"ASSAY_URL", "ASSAY_API_KEY", "ASSAY_NEW_PASSWORD"})
 _OTHERS_PREFIX = "ASSAY_TEST_"
@@ -227,7 +227,7 @@ class Settings(BaseSettings):
             raise ValueError("ASSAY_DATABASE__URL must be postgresql://user:password@host/name, or unset")
         if redis is not None and not redis.get_secret_value().startswith(("redis://", "rediss://")):
             raise ValueError("ASSAY_REDIS_URL must be redis://host:6379/0 (or rediss://…), or unset")
-        if email is not None and not _EMAIL.fullmatch(email):
+        if email is not None and not is_address(email):
             raise ValueError("ASSAY_ADMIN_EMAIL must be an e-mail address, such as ada@example.com")
         collector = self.telemetry.otlp_endpoint
         if collector is not None and not collector.startswith(("http://", "https://")):

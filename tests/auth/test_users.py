@@ -69,6 +69,15 @@ class TestManageUsers:
         answer = await admin.post("/users", json={**NEW, "email": "grace@example.COM"})
         assert answer.status_code == 409
 
+    async def test_an_accent_may_be_a_character_of_its_own(
+        self, admin: httpx.AsyncClient, client: httpx.AsyncClient
+    ) -> None:
+        """Two spellings of one text look the same and are the same user."""
+        assert (await admin.post("/users", json={**NEW, "email": "Cafe\u0301@x.de"})).json()["email"] == "caf\xe9@x.de"
+        assert (await admin.post("/users", json={**NEW, "email": "caf\xe9@x.de"})).status_code == 409
+        form = {"username": "cafe\u0301@x.de", "password": PASSWORD}
+        assert (await client.post("/auth/token", data=form)).status_code == 200
+
     @pytest.mark.parametrize(
         ("body", "pointer"),
         [
@@ -80,6 +89,7 @@ class TestManageUsers:
             ({**NEW, "password": "aaaaaaaaaaaaaaaa"}, "/password"),
             ({**NEW, "role": "king"}, "/role"),
             ({**NEW, "email": "no address"}, "/email"),
+            ({**NEW, "email": "\u0130" * 200 + "@x.de"}, "/email"),  # 205 characters, which are 405 in lower case
             ({**NEW, "is_admin": True}, "/is_admin"),
             ({"email": "a@b.c"}, "/password"),
         ],

@@ -70,6 +70,7 @@ class TestDevelopment:
             ("ASSAY_DATABASE__URL", "mysql://host/secret-name"),
             ("ASSAY_REDIS_URL", "http://host/secret-name"),
             ("ASSAY_ADMIN_EMAIL", "not an email"),
+            ("ASSAY_ADMIN_EMAIL", "\u0130" * 200 + "@x.de"),  # too long in lower case
             ("ASSAY_TELEMETRY__OTLP_ENDPOINT", "secret-name:4318"),
             ("ASSAY_HTTP__TRUSTED_PROXIES", '["10.0.0.1/8"]'),  # bits beyond the network
             ("ASSAY_AUTH__SIGNING_KEY", "secret-name"),

@@ -7,16 +7,15 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
 
 from app.auth.errors import GuessablePassword
 from app.core.errors import Place
+from app.core.guessing import guesses
 
 MIN_LENGTH = 12
 MAX_LENGTH = 128
 _AT_ONCE = 2  # each takes 19 MiB and about 27 ms of a core; more at once would starve everything else
 _MIN_GUESSES = 1e6  # what five tries a minute would reach within a few months
-_ESTIMATED = 32  # characters that the estimate looks at: of 72 chosen ones it takes seconds, of 32 a fifth of one
 
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's argon2id setting
@@ -30,8 +29,7 @@ def _dummy() -> str:
 
 def demand_unguessable(password: str, *known: str) -> None:
     """`known`: what an attacker would try first, as the address. Raises `GuessablePassword`."""
-    estimate = zxcvbn(password[:_ESTIMATED], user_inputs=["assay", *known])
-    if estimate["guesses"] < _MIN_GUESSES:
+    if guesses(password, "assay", *known) < _MIN_GUESSES:
         message = "is among those that are tried first; several random words make a better one"
         raise GuessablePassword(f"the password {message}", places=[Place("/password", "guessable", message)])
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from enum import StrEnum
+from importlib import import_module
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
@@ -19,10 +20,12 @@ from app.core import pem
 from app.core.emails import is_address
 
 MIN_PASSWORD = 12
-MIN_DISTINCT = 12  # 48 random bytes in base64 have about 40 different characters; fewer than 12 come from a keyboard
-_GUESSED = ("changeme", "change-me", "change_me", "password", "default")
 MIN_METRICS_TOKEN = 16
-_RATES = re.compile(r"\s*[1-9]\d*\s*/\s*(\d+\s*)?(second|minute|hour|day)s?\s*")
+_RATE = re.compile(r"\s*([1-9]\d*)\s*/\s*([1-9]\d*)?\s*(second|minute|hour|day)s?\s*")
+_IN_A_MINUTE = {"second": 60.0, "minute": 1.0, "hour": 1 / 60, "day": 1 / 1440}
+# Tries a minute. A password that is let in takes a million guesses: at 60 a minute, eleven days of one account. The
+# checks of 1000 a minute keep half a core busy, whoever asks for them.
+WIDEST_LOGIN = {"login_per_account": 60, "login_per_address": 1000}
 _DATABASES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 # Read by commands and tests themselves, so they are no mistakes.
 _OTHERS = frozenset({"ASSAY_URL", "ASSAY_API_KEY", "ASSAY_NEW_PASSWORD"})
@@ -243,7 +246,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _limits_are_rates(self) -> "Settings":
         for name in ("default", "login_per_account", "login_per_address", "ingest_rows"):
-            if not all(map(_RATES.fullmatch, getattr(self.limits, name).split(";"))):
+            if not all(map(_RATE.fullmatch, getattr(self.limits, name).split(";"))):
                 raise ValueError(
                     f"ASSAY_LIMITS__{name.upper()} must be rates by semicolons, such as 100/minute;10/second"
                 )
@@ -271,14 +274,34 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"ASSAY_METRICS__TOKEN must have at least {MIN_METRICS_TOKEN} characters: `openssl rand -base64 24`"
             )
-        secret = self.auth.secret.get_secret_value() if self.auth.secret else ""
-        if len(set(secret)) < MIN_DISTINCT or any(word in secret.lower() for word in _GUESSED):
-            raise ValueError("ASSAY_AUTH__SECRET can be guessed: `openssl rand -base64 48` makes one that can't")
+        self._demand_unguessable()
         if not self.limits.enabled:
             raise ValueError("ASSAY_LIMITS__ENABLED=false is for development only")
+        for name, widest in WIDEST_LOGIN.items():
+            if _a_minute(getattr(self.limits, name)) > widest:
+                raise ValueError(f"ASSAY_LIMITS__{name.upper()} lets passwords be guessed: at most {widest}/minute")
         if "*" in self.http.trusted_hosts:
             raise ValueError("ASSAY_HTTP__TRUSTED_HOSTS must name the hosts in production")
         return self
+
+    def _demand_unguessable(self) -> None:
+        guessing = import_module("app.core.guessing")  # takes a tenth of a second, and production alone asks
+        auth, token = self.auth, self.metrics.token
+        given = [("ASSAY_AUTH__SECRET", auth.secret, guessing.OFFLINE, "`openssl rand -base64 48` makes another")]
+        given += [
+            ("one of ASSAY_AUTH__RETIRED_SECRETS", secret, guessing.OFFLINE, "leave it out, people log in again")
+            for secret in auth.retired_secrets
+        ]
+        given += [("ASSAY_METRICS__TOKEN", token, guessing.ONLINE, "`openssl rand -base64 24` makes another")]
+        for name, secret, least, mend in given:
+            if secret is not None and guessing.guessable(secret.get_secret_value(), least):
+                raise ValueError(f"{name} can be guessed: {mend}")
+
+
+def _a_minute(rates: str) -> float:
+    """What all of them together let through, in the long run."""
+    each = [found.groups("1") for found in map(_RATE.fullmatch, rates.split(";")) if found]
+    return min(int(n) / int(windows) * _IN_A_MINUTE[unit] for n, windows, unit in each)
 
 
 def mistyped(names: Iterable[str]) -> Iterator[str]:

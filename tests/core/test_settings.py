@@ -1,5 +1,7 @@
 """Settings: what a process refuses to start with."""
 
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from app.core.limits import Limit
 from app.core.settings import Settings, mistyped
 
 RANDOM = "3J9yT0cQmZ1xV7bN5kLwRfUeHs8DgAoP2iYhXqWvKj4="
+FASTAPIS = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
 SAFE: dict[str, Any] = {
     "environment": "production",
     "auth": {"secret": RANDOM},
-    "metrics": {"token": "of-the-scraper-alone"},
+    "metrics": {"token": "kX93hf82LqPz7Vb1Nw0sRt"},
 }
 
 UNSAFE = [
@@ -24,9 +27,24 @@ UNSAFE = [
     ({"auth": {"secret": "a" * 64}}, "ASSAY_AUTH__SECRET", "one letter many times"),
     ({"auth": {"secret": "changeme-" + RANDOM}}, "ASSAY_AUTH__SECRET", "copied from an example"),
     ({"auth": {"secret": "1234567890" * 4}}, "ASSAY_AUTH__SECRET", "from the keyboard"),
+    ({"auth": {"secret": "0123456789abcdef0123456789abcdef"}}, "ASSAY_AUTH__SECRET", "all digits in order"),
+    ({"auth": {"secret": "abcdefghijklmnopqrstuvwxyz123456"}}, "ASSAY_AUTH__SECRET", "the alphabet"),
+    ({"auth": {"secret": "my-super-secret-jwt-signing-key-123"}}, "ASSAY_AUTH__SECRET", "words"),
+    ({"auth": {"secret": "This is my secret key, and it is long enough!"}}, "ASSAY_AUTH__SECRET", "a sentence"),
+    ({"auth": {"secret": FASTAPIS}}, "ASSAY_AUTH__SECRET", "printed in FastAPI's documentation"),
+    ({"auth": {"secret": RANDOM, "retired_secrets": ["changeme" * 4]}}, "ASSAY_AUTH__RETIRED_SECRETS", "verifies yet"),
     ({"metrics": {}}, "ASSAY_METRICS__TOKEN", "metrics for everybody"),
     ({"metrics": {"token": ""}}, "ASSAY_METRICS__TOKEN", "a token of no characters"),
     ({"metrics": {"token": "scraper"}}, "ASSAY_METRICS__TOKEN", "a token to be guessed"),
+    ({"metrics": {"token": "changemechangeme"}}, "ASSAY_METRICS__TOKEN", "a token copied from an example"),
+    ({"metrics": {"token": "a" * 16}}, "ASSAY_METRICS__TOKEN", "a token of one letter"),
+    ({"metrics": {"token": "metrics-token-2026"}}, "ASSAY_METRICS__TOKEN", "a token that says what it is"),
+    ({"limits": {"login_per_account": "1000000000/second"}}, "ASSAY_LIMITS__LOGIN_PER_ACCOUNT", "a limit that is none"),
+    (
+        {"limits": {"login_per_address": "99999/3 minutes"}},
+        "ASSAY_LIMITS__LOGIN_PER_ADDRESS",
+        "more than is checked",
+    ),
     ({"limits": {"enabled": False}}, "ASSAY_LIMITS__ENABLED", "no limits"),
     ({"http": {"trusted_hosts": ("*",)}}, "ASSAY_HTTP__TRUSTED_HOSTS", "any host name"),
     ({"auth": {"secret": RANDOM, "retired_secrets": ["short"]}}, "ASSAY_AUTH__RETIRED_SECRETS", "still verifies"),
@@ -44,6 +62,16 @@ def pem(curve: ec.EllipticCurve, *, private: bool = True) -> str:
 class TestProduction:
     def test_starts_with_what_is_safe(self) -> None:
         assert Settings(_env_file=None, **SAFE).production
+
+    @pytest.mark.parametrize("make", [secrets.token_hex, secrets.token_urlsafe])
+    def test_takes_whatever_a_machine_makes(self, make: Callable[[int], str]) -> None:
+        for _ in range(20):
+            auth = {"secret": make(48), "retired_secrets": [make(48)]}
+            assert Settings(_env_file=None, **{**SAFE, "auth": auth, "metrics": {"token": make(24)}}).production
+
+    def test_of_several_limits_the_tightest_counts(self) -> None:
+        rates = {"login_per_account": "100000/day;20/2 minutes", "login_per_address": "50/second;1000/minute"}
+        assert Settings(_env_file=None, **{**SAFE, "limits": rates}).production
 
     @pytest.mark.parametrize(("change", "name", "reason"), UNSAFE, ids=[reason for _, _, reason in UNSAFE])
     def test_refuses(self, change: dict[str, Any], name: str, reason: str) -> None:

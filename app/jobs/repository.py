@@ -59,12 +59,18 @@ with moved as (
 )
 select {_TELL} from moved
 """  # noqa: S608
+_COUNT = """
+update job set result = coalesce(result, '{}') || (
+    select jsonb_object_agg(more.key, coalesce((result ->> more.key)::int8, 0) + more.value::int8)
+    from jsonb_each_text($3::text::jsonb) more)
+where id = $1 and attempt = $2 and status = 'running' returning result
+"""
 _HOLD = "select true from job where id = $1 and attempt = $2 and status = 'running' for no key update"
 _END = f"""
 with moved as (
-    update job set status = $3, result = $4::text::jsonb, error = $5::text::jsonb, revision = revision + 1,
+    update job set status = $3, result = coalesce($4::text::jsonb, result), error = $5::text::jsonb,
         fraction = case when $3 = 'succeeded' then 1 else fraction end, failures = failures + $6,
-        finished_at = clock_timestamp(), worker = null
+        revision = revision + 1, finished_at = clock_timestamp(), worker = null
     where id = $1 and attempt = $2 and status = 'running' returning id
 )
 select {_TELL} from moved
@@ -196,6 +202,12 @@ async def claim(connection: Any, job_id: int, attempt: int, worker: int) -> Job 
 
 async def progress(connection: Any, job: Job, fraction: float, stage: str, message: str) -> bool:
     return await connection.fetchrow(_PROGRESS, job.id, job.attempt, fraction, stage, message) is not None
+
+
+async def count(connection: Any, job: Job, more: Mapping[str, int]) -> dict[str, int] | None:
+    """Adds to what the job has done, and says what that is now; None where it is another attempt's."""
+    done = await connection.fetchval(_COUNT, job.id, job.attempt, _json(more))
+    return None if done is None else msgspec.json.decode(done)
 
 
 async def hold(connection: Any, job: Job) -> bool:

@@ -43,6 +43,16 @@ class Run:
         if not await repository.hold(connection, self.job):
             raise Superseded
 
+    async def count(self, connection: Any, **more: int) -> dict[str, int]:
+        """Adds to what the job has done, in the caller's transaction that does it; what all its attempts have by then.
+
+        The job's `result` says so however it ends, by a lost worker too. Raises `Superseded`; locks as `hold` does.
+        """
+        done = await repository.count(connection, self.job, more)
+        if done is None:
+            raise Superseded
+        return done
+
     async def finish(self, connection: Any, result: Mapping[str, Any]) -> None:
         """Ends the job in the caller's transaction, so that its effect and its end are one. Raises `Superseded`."""
         if not await repository.succeed(connection, self.job, result):

@@ -68,7 +68,7 @@ class JobAnswer(JobStarted):
 
     kind: str
     model_id: str | None
-    result: Any = Field(description="what it found or did; null until it has succeeded")
+    result: Any = Field(description="what it found or did; null until it has succeeded, but a purge counts as it goes")
     error: dict[str, Any] | None
     attempt: int = Field(description="number of the attempt, 0 before the first")
     cancel_requested: bool

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -139,14 +140,15 @@ class TestTheFence:
             await stale.progress(0.9, "late")
         assert await look(database, now.id) == now
 
-    async def effect(self, database: Database, write: Callable[[Any], Awaitable[None]]) -> None:
+    async def effect(self, database: Database, write: Callable[[Any], Awaitable[object]]) -> None:
         async with database.transaction() as connection:
             await connection.execute("insert into erasure values (1, 1, '')")
             await write(connection)
 
     async def test_refuses_its_result_and_undoes_what_goes_with_it(self, database: Database) -> None:
         stale, now = await self.lost(database)
-        for write in (stale.hold, lambda connection: stale.finish(connection, {"late": True})):
+        count = partial(stale.count, rows=1)
+        for write in (stale.hold, count, lambda connection: stale.finish(connection, {"late": True})):
             with pytest.raises(Superseded):
                 await self.effect(database, write)
         async with database.connection() as connection:

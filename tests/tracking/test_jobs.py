@@ -276,10 +276,13 @@ class TestPurgingAModel:
             job = await repository.enqueue(connection, NewJob("purge", "test", {}, "m1"))
             claimed = await repository.claim(connection, job.id, 1, 1)
         assert claimed is not None
-        run, purger = Run(database, claimed), Purger(database)
-        await purger._blocks(run, facts)  # killed after the first slice
-        assert await rows_of(database, "block") == 0
-        assert await purger.model(run, facts) == {"blocks": 0, "keys": 9}
+        await Purger(database)._slice(Run(database, claimed), facts)  # killed after the first slice
+        assert [await rows_of(database, table) for table in ("block", "prediction")] == [0, 0]
+        async with database.transaction() as connection:
+            await repository.again(connection, claimed, wait_s=0.0, failures=1)
+            second = await repository.claim(connection, job.id, 2, 1)
+        assert second is not None
+        assert await Purger(database).model(Run(database, second), facts) == {"blocks": 1, "keys": 9}
         assert [await rows_of(database, table) for table in EVERYTHING] == [0] * len(EVERYTHING)
 
     @pytest.mark.parametrize(

@@ -69,24 +69,24 @@ class Eraser:
         self._rows_at_once = rows_at_once
 
     async def subjects(self, run: Run, facts: ModelFacts, subjects: Sequence[bytes]) -> dict[str, int]:
-        """Erases all rows of these subjects (digests) that are stored; how many this attempt did."""
+        """Erases all rows of these subjects (digests) that are stored; what all attempts of the job did."""
         async with self._database.connection() as connection:
-            total = await repository.count(connection, facts.id, subjects)
-        done = 0
-        while erased := await repeated(lambda: self._slice(run, facts, subjects)):
-            done += erased
-            await run.progress(done / max(total, done), "erasing", f"{done} of {total} rows")
+            left = await repository.count(connection, facts.id, subjects)
+        total = left + (run.job.result or {}).get("rows", 0)  # with those of attempts before
+        while (done := await repeated(lambda: self._slice(run, facts, subjects))) is not None:
+            await run.progress(done / max(total, done, 1), "erasing", f"{done} of {total} rows")
         await run.progress(1.0, "settling")
-        labels = await self._settle(run, facts)
-        return {"rows": done, "late_labels": labels}
+        return await self._settle(run, facts)
 
-    async def _slice(self, run: Run, facts: ModelFacts, subjects: Sequence[bytes]) -> int:
+    async def _slice(self, run: Run, facts: ModelFacts, subjects: Sequence[bytes]) -> int | None:
+        """How many rows the job has erased by then; None where there are no more."""
         async with self._database.transaction() as connection:
             await run.hold(connection)
             places = _of_few_blocks(await repository.places(connection, facts.id, subjects, self._rows_at_once))
-            if places:
-                await self._erase(connection, facts, places)
-        return len(places)
+            if not places:
+                return None
+            await self._erase(connection, facts, places)
+            return (await run.count(connection, rows=len(places)))["rows"]
 
     async def _erase(self, connection: Any, facts: ModelFacts, places: Sequence[int]) -> None:
         by_block: dict[int, list[int]] = {}
@@ -117,8 +117,11 @@ class Eraser:
         await repository.note(connection, facts.id, await asyncio.to_thread(_by_hour, merge([counted, back])))
         await arrivals.add_delta(connection, arrival, facts.id, kind=arrivals.ERASED, body=pack(back))
 
-    async def _settle(self, run: Run, facts: ModelFacts) -> int:
-        """Labels that came while their prediction was erased: once whoever had found it has ended, they go too."""
+    async def _settle(self, run: Run, facts: ModelFacts) -> dict[str, int]:
+        """Labels that came while their prediction was erased: once whoever had found it has ended, they go too.
+
+        What the job has done by then.
+        """
         await settled(self._database)
         async with self._database.transaction() as connection:
             await run.hold(connection)
@@ -126,7 +129,7 @@ class Eraser:
             if late:
                 labels = await raw.take_labels(connection, late)
                 await self._take_back(connection, facts, await asyncio.to_thread(_counted, facts, [], labels))
-        return len(late)
+            return await run.count(connection, rows=0, late_labels=len(late))
 
 
 def _of_few_blocks(places: Sequence[int]) -> list[int]:

@@ -25,19 +25,17 @@ class Purger:
         self._database = database
 
     async def model(self, run: Run, facts: ModelFacts) -> dict[str, int]:
-        """How many blocks and keys this attempt took away."""
+        """How many blocks and keys all attempts of the job took away."""
         await asyncio.sleep(STALE_S)  # until every process knows that the model is archived
         await settled(self._database)
         async with self._database.connection() as connection:
-            total = await repository.blocks(connection, facts.id)
-        blocks = keys = 0
-        while True:
-            gone = await self._blocks(run, facts)
-            keys_gone = await self._keys(run, facts)
-            if not gone and not keys_gone:
-                break
-            blocks, keys = blocks + gone, keys + keys_gone
+            left = await repository.blocks(connection, facts.id)
+        total = left + (run.job.result or {}).get("blocks", 0)  # with those of attempts before
+        before, done = None, await self._slice(run, facts)
+        while done != before:
+            blocks = done["blocks"]
             await run.progress(blocks / max(total, blocks, 1), "purging", f"{blocks} of {total} blocks")
+            before, done = done, await self._slice(run, facts)
         await run.progress(1.0, "statistics")
         async with self._database.transaction() as connection:
             await run.hold(connection)
@@ -45,14 +43,15 @@ class Purger:
                 await folding.wait_for_lock(connection, facts.id, work)
             await repository.drop_statistics(connection, facts.id)
             await folding.announce(connection, facts.id)
-        return {"blocks": blocks, "keys": keys}
+        return done
 
-    async def _blocks(self, run: Run, facts: ModelFacts) -> int:
+    async def _slice(self, run: Run, facts: ModelFacts) -> dict[str, int]:
+        """Some blocks and some keys; how many the job took away by then: as before where there are no more."""
         async with self._database.transaction() as connection:
             await run.hold(connection)
-            return await repository.drop_blocks(connection, facts.id)
-
-    async def _keys(self, run: Run, facts: ModelFacts) -> int:
+            await run.count(connection, blocks=await repository.drop_blocks(connection, facts.id))
         async with self._database.transaction() as connection:
             await run.hold(connection)
-            return await repository.drop_model_keys(connection, facts.id, KEYS_AT_ONCE)
+            return await run.count(
+                connection, keys=await repository.drop_model_keys(connection, facts.id, KEYS_AT_ONCE)
+            )

@@ -27,6 +27,7 @@ class NewJob:
     arguments: Mapping[str, Any]  # JSON
     model_id: str | None = None
     single: str | None = None
+    done: Mapping[str, int] | None = None  # what the request has done of it already: `Run.count` goes on from there
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ _TELL = f"pg_notify('{CHANNEL}', id::text)"
 
 _ENQUEUE = f"""
 with made as (
-    insert into job (kind, arguments, model_id, single, created_by, traceparent)
-    values ($1, $2::text::jsonb, $3, $4, $5, $6)
+    insert into job (kind, arguments, model_id, single, created_by, traceparent, result)
+    values ($1, $2::text::jsonb, $3, $4, $5, $6, $7::text::jsonb)
     on conflict (single) where {_OPEN} do nothing returning {_COLUMNS}, due_at
 )
 select {_COLUMNS}, {_SEND} from made
@@ -286,7 +286,8 @@ async def _end(
 
 
 def _parameters(new: NewJob) -> tuple[Any, ...]:
-    return new.kind, _json(new.arguments), new.model_id, new.single, new.created_by, traceparent()
+    told = traceparent(), _json(new.done)
+    return new.kind, _json(new.arguments), new.model_id, new.single, new.created_by, *told
 
 
 def _json(value: Any) -> str | None:

@@ -80,13 +80,12 @@ class Purging:
         self._purger = purger
 
     async def one(self, run: Run) -> Mapping[str, Any]:
-        """`arguments`: `subjects`, digests in hex, or null for everything; `gathered`: told with what was done."""
+        """`arguments`: `subjects`, digests in hex, or null for everything."""
         facts = await self._catalogue.fresh(str(run.job.model_id))
         subjects = run.job.arguments["subjects"]
         if subjects is None:
             return await self._purger.model(run, facts)
-        erased = await self._eraser.subjects(run, facts, [bytes.fromhex(subject) for subject in subjects])
-        return {**erased, **run.job.arguments.get("gathered", {})}
+        return await self._eraser.subjects(run, facts, [bytes.fromhex(subject) for subject in subjects])
 
 
 def _shown(found: Sequence[Difference]) -> list[dict[str, Any]]:

@@ -2,14 +2,17 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from app.core.clock import FrozenClock
 from app.db.engine import Database
 from app.jobs import repository as jobs
 from app.jobs.run import Run
+from app.models.catalogue import Catalogue
+from app.tracking.rollups.upkeep import Upkeep
 from tests.support.jobs import look
-from tests.support.tracking import rows_of
+from tests.support.tracking import label, rows_of, send
 from tests.tracking.test_erasing import House, build, names
 
 
@@ -54,3 +57,36 @@ class TestOfAJobThatLostItsWorker:
         async with house.database.transaction() as connection:
             assert await jobs.cancelled(connection, run.job)
         assert (await look(house.database, run.job.id)).result == {"rows": gone}
+
+
+class TestOfAJobByIdsThatIsCancelled:
+    @pytest.fixture
+    async def cancelled(self, house: House, admin: httpx.AsyncClient) -> httpx.Response:
+        """Of ids with a prediction, with a label that waits, and with nothing; no worker was there."""
+        await send(house.service, *(house.row(name, subject) for name, subject in names(10, 2).items()))
+        await label(house.service, *({"prediction_id": name, "actual": "1"} for name in ("w0", "w1")))
+        asked = await admin.post("/models/m1/purge", json={"prediction_ids": ["w0", "w1", "zz", "p001"]})
+        return await admin.delete(f"/jobs/{asked.json()['job_id']}")
+
+    async def test_says_what_its_request_took_away(self, house: House, cancelled: httpx.Response) -> None:
+        assert await rows_of(house.database, "label_waiting") == 0
+        job = cancelled.json()
+        assert (job["status"], job["result"]) == ("cancelled", {"rows": 0, "waiting_labels": 2, "unknown": 1})
+        assert (await house.service.prediction("m1", "p001")).prediction_id == "p001"
+
+    async def test_leaves_places_that_go_with_their_rows_when_these_are_erased(
+        self, house: House, cancelled: httpx.Response
+    ) -> None:
+        assert await rows_of(house.database, "subject") == 11  # one of them is drawn
+        assert (await house.erase("s1"))["rows"] == len([one for one in names(10, 2).values() if one == "s1"])
+        async with house.database.connection() as connection:
+            named = "select count(*) from subject s where not exists (select from prediction p where p.place = s.place)"
+            assert await connection.fetchval(named) == 0
+        assert await house.differences() == []
+
+    async def test_leaves_places_that_go_with_their_rows_when_these_are_past_retention(
+        self, house: House, cancelled: httpx.Response
+    ) -> None:
+        house.clock.advance(seconds=732 * 86_400)
+        await Upkeep(house.database, house.clock, Catalogue(house.database, 730)).once()
+        assert await rows_of(house.database, "subject") == 0

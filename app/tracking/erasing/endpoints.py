@@ -36,7 +36,8 @@ async def purge(
 
     Of subjects, predictions, features and labels go; what they counted is taken back now and stands, anonymous, as of
     moments before. A retry of an erased prediction is refused as a conflict, a label for it is counted as `expired`.
-    By `prediction_ids` it is the same, and labels that wait under one of them go too: the job's result counts `rows`,
-    `waiting_labels`, and as `unknown` the ids under which nothing is stored.
+    By `prediction_ids` it is the same, and labels that wait under one of them go too, before this answers: the job's
+    result counts `rows`, `waiting_labels`, and as `unknown` the ids under which nothing is stored. A job that was
+    cancelled, failed or is still running counts what is gone so far.
     """
     return await service.start(model_id, body, principal=principal)

@@ -4,7 +4,8 @@ Where clients send no `subject`, predictions are named. Their places are noted u
 the job is that of a subject: it knows no id, and killed at any point, it goes on where it stopped.
 
 A label that waits under such an id has no place, only its key. It goes here and now, and its key is remembered as
-erased, so that neither the label nor its prediction is taken should they come.
+erased, so that neither the label nor its prediction is taken should they come. The job's result counts it from its
+beginning on, so one that is cancelled says so; the places it noted go with their rows, by whatever these go.
 """
 
 import os

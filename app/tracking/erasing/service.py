@@ -38,17 +38,20 @@ class Purges:
             _check(facts, request)
         _check_ids(request.prediction_ids or ())
         async with self._database.transaction() as connection:
-            arguments = await self._arguments(connection, facts, request)
-            return await self._jobs.begin(connection, NewJob(KIND, principal.subject, arguments, facts.model_id))
+            subjects, done = await self._subjects(connection, facts, request)
+            new = NewJob(KIND, principal.subject, {"subjects": subjects}, facts.model_id, done=done)
+            return await self._jobs.begin(connection, new)
 
-    async def _arguments(self, connection: Any, facts: ModelFacts, request: PurgeRequest) -> dict[str, Any]:
+    async def _subjects(
+        self, connection: Any, facts: ModelFacts, request: PurgeRequest
+    ) -> tuple[list[str] | None, dict[str, int] | None]:
+        """Whose rows the job takes away, as digests in hex (None: all), and what is done already."""
         if request.subjects is not None:
-            return {"subjects": await _digests(connection, request.subjects)}
+            return await _digests(connection, request.subjects), None
         if request.prediction_ids is None:
-            return {"subjects": None}
+            return None, None
         found = await gather(connection, self._clock, facts, request.prediction_ids)
-        gathered = {"waiting_labels": found.waiting_labels, "unknown": found.unknown}
-        return {"subjects": [found.subject.hex()], "gathered": gathered}
+        return [found.subject.hex()], {"rows": 0, "waiting_labels": found.waiting_labels, "unknown": found.unknown}
 
 
 async def _digests(connection: Any, subjects: Sequence[str]) -> list[str]:

@@ -80,12 +80,15 @@ class Purging:
         self._purger = purger
 
     async def one(self, run: Run) -> Mapping[str, Any]:
-        """`arguments`: `subjects`, digests in hex, or null for everything."""
+        """`arguments`: `subjects`, digests in hex, or null for everything; `ids`: how many were named."""
         facts = await self._catalogue.fresh(str(run.job.model_id))
         subjects = run.job.arguments["subjects"]
         if subjects is None:
             return await self._purger.model(run, facts)
-        return await self._eraser.subjects(run, facts, [bytes.fromhex(subject) for subject in subjects])
+        done = await self._eraser.subjects(run, facts, [bytes.fromhex(subject) for subject in subjects])
+        if (ids := run.job.arguments.get("ids")) is None:
+            return done
+        return {**done, "unknown": ids - done["rows"] - done["waiting_labels"]}  # also what another took meanwhile
 
 
 def _shown(found: Sequence[Difference]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What a purge says it did: the proof of an erasure, whatever happened to the job meanwhile."""
 
 import asyncio
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -11,7 +12,8 @@ from app.jobs import repository as jobs
 from app.jobs.run import Run
 from app.models.catalogue import Catalogue
 from app.tracking.rollups.upkeep import Upkeep
-from tests.support.jobs import look
+from app.tracking.tasks import tasks
+from tests.support.jobs import ended, look, working
 from tests.support.tracking import label, rows_of, send
 from tests.tracking.test_erasing import House, build, names
 
@@ -90,3 +92,23 @@ class TestOfAJobByIdsThatIsCancelled:
         house.clock.advance(seconds=732 * 86_400)
         await Upkeep(house.database, house.clock, Catalogue(house.database, 730)).once()
         assert await rows_of(house.database, "subject") == 0
+
+
+class TestOfTwoJobsForTheSameIds:
+    @pytest.mark.parametrize("concurrency", [1, 2])
+    async def test_of_each_id_one_is_true_in_both_and_rows_are_counted_once(
+        self, house: House, admin: httpx.AsyncClient, concurrency: int
+    ) -> None:
+        await send(house.service, *(house.row(name, None) for name in names(30, 2)))
+        await label(house.service, {"prediction_id": "w0", "actual": "1"})
+        ids = [*names(30, 2), "w0", "zz"]
+        asked = [await admin.post("/models/m1/purge", json={"prediction_ids": ids}) for _ in range(3)]
+        async with working(
+            house.database,
+            *(replace(task, every=None) for task in tasks(house.database, house.clock, Catalogue(house.database, 730))),
+            concurrency=concurrency,
+        ):
+            results = [(await ended(house.database, int(job.json()["job_id"]))).result for job in asked]
+        assert [sum(result.values()) for result in results] == [32, 32, 32]
+        assert [sum(result[name] for result in results) for name in ("rows", "waiting_labels")] == [30, 1]
+        assert await house.differences() == []

@@ -85,10 +85,11 @@ class Eraser:
             places = _of_few_blocks(await repository.places(connection, facts.id, subjects, self._rows_at_once))
             if not places:
                 return None
-            await self._erase(connection, facts, places)
-            return (await run.count(connection, rows=len(places)))["rows"]
+            erased = await self._erase(connection, facts, places)
+            return (await run.count(connection, rows=erased))["rows"]
 
-    async def _erase(self, connection: Any, facts: ModelFacts, places: Sequence[int]) -> None:
+    async def _erase(self, connection: Any, facts: ModelFacts, places: Sequence[int]) -> int:
+        """How many rows; places whose row went meanwhile, by another job or by retention, have none."""
         by_block: dict[int, list[int]] = {}
         for place in places:
             block_id, row = split(place)
@@ -96,7 +97,7 @@ class Eraser:
         found = await raw.blocks_to_rewrite(connection, list(by_block))
         slices = [Slice(stored, np.array(by_block[stored.block_id], np.intp)) for stored in found]
         keys, key_places = await asyncio.to_thread(_keys, facts.id, slices)
-        await repository.drop_keys(connection, keys, key_places)
+        erased = await repository.drop_keys(connection, keys, key_places)
         labels = await raw.take_labels(connection, places)
         for one in slices:
             body = await asyncio.to_thread(blocks.pack, one.rest)
@@ -109,6 +110,7 @@ class Eraser:
         await self._features.take_back(connection, facts.id, gone)
         counted = await asyncio.to_thread(_counted, facts, gone, labels)
         await self._take_back(connection, facts, counted)
+        return erased
 
     async def _take_back(self, connection: Any, facts: ModelFacts, counted: Ledger) -> None:
         """From now on it counts no more; what is known of before stands."""

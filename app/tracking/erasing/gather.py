@@ -26,12 +26,19 @@ from app.tracking.storing.keys import encode
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """`subject` (a digest that no name has) holds the rows; of each id, exactly one of the three is true."""
+    """`subject` (a digest that no name has) holds the rows; of each of the `ids`, exactly one of the three is true.
+
+    It is so again at the job's end: rows that another takes meanwhile are unknown then.
+    """
 
     subject: bytes
     rows: int
     waiting_labels: int  # gone already
     unknown: int  # nothing is stored under the id: never was, or was erased or past retention
+
+    @property
+    def ids(self) -> int:
+        return self.rows + self.waiting_labels + self.unknown
 
 
 async def gather(connection: Any, clock: Clock, facts: ModelFacts, ids: Sequence[str]) -> Gathered:

@@ -67,9 +67,9 @@ async def places_under(connection: Any, keys: Sequence[bytes]) -> list[int]:
     return [row[0] for row in rows]
 
 
-async def drop_keys(connection: Any, keys: Sequence[bytes], places: Sequence[int]) -> None:
-    """Predictions by key and place; `keys` in key order."""
-    await connection.execute(_DROP_KEYS, keys, places)
+async def drop_keys(connection: Any, keys: Sequence[bytes], places: Sequence[int]) -> int:
+    """Predictions by key and place, those that another has not taken away already: how many; `keys` in key order."""
+    return int((await connection.execute(_DROP_KEYS, keys, places)).split()[-1])
 
 
 async def rewrite(connection: Any, block_id: int, body: bytes) -> None:

@@ -38,20 +38,22 @@ class Purges:
             _check(facts, request)
         _check_ids(request.prediction_ids or ())
         async with self._database.transaction() as connection:
-            subjects, done = await self._subjects(connection, facts, request)
-            new = NewJob(KIND, principal.subject, {"subjects": subjects}, facts.model_id, done=done)
-            return await self._jobs.begin(connection, new)
+            arguments, done = await self._arguments(connection, facts, request)
+            return await self._jobs.begin(
+                connection, NewJob(KIND, principal.subject, arguments, facts.model_id, done=done)
+            )
 
-    async def _subjects(
+    async def _arguments(
         self, connection: Any, facts: ModelFacts, request: PurgeRequest
-    ) -> tuple[list[str] | None, dict[str, int] | None]:
-        """Whose rows the job takes away, as digests in hex (None: all), and what is done already."""
+    ) -> tuple[dict[str, Any], dict[str, int] | None]:
+        """The job's, and what is done of it already."""
         if request.subjects is not None:
-            return await _digests(connection, request.subjects), None
+            return {"subjects": await _digests(connection, request.subjects)}, None
         if request.prediction_ids is None:
-            return None, None
+            return {"subjects": None}, None
         found = await gather(connection, self._clock, facts, request.prediction_ids)
-        return [found.subject.hex()], {"rows": 0, "waiting_labels": found.waiting_labels, "unknown": found.unknown}
+        done = {"rows": 0, "waiting_labels": found.waiting_labels, "unknown": found.unknown}
+        return {"subjects": [found.subject.hex()], "ids": found.ids}, done
 
 
 async def _digests(connection: Any, subjects: Sequence[str]) -> list[str]:

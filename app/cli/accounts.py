@@ -13,7 +13,7 @@ from app.auth.keys import ApiKeys
 from app.auth.users import Users
 from app.cli.console import fail
 from app.cli.hosting import NoDatabase, address, hosted, must_exist
-from app.cli.schema import upgrade
+from app.cli.schema import NotUpgraded, upgrade
 from app.cli.stopping import in_order
 from app.core.clock import SystemClock
 from app.core.errors import Unavailable
@@ -86,7 +86,7 @@ def on_database(settings: Settings, work: Callable[[Settings], Coroutine[Any, An
         with in_order(), hosted(settings) as here:
             upgrade(here)
             return asyncio.run(work(here))
-    except (NoDatabase, EmbeddedServerError, Unavailable) as problem:
+    except (NoDatabase, EmbeddedServerError, NotUpgraded, Unavailable) as problem:
         fail(str(problem))
 
 

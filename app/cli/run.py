@@ -19,7 +19,7 @@ from app.cli.demo.command import arguments, environment
 from app.cli.demo.options import MODEL_ID, SPEED, Speed
 from app.cli.environment import load
 from app.cli.hosting import hosted
-from app.cli.schema import UNSAFE, refuse_unsafe, upgrade
+from app.cli.schema import UNSAFE, NotUpgraded, refuse_unsafe, upgrade
 from app.cli.serve import Port
 from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
@@ -63,7 +63,7 @@ def run(
             f"{problem}.\nIs Assay running already? Stop it, or choose another port: "
             f"ASSAY_PORT={settings.port + 1} ./dev run"
         )
-    except (EmbeddedServerError, Unavailable, *UNSAFE) as problem:
+    except (EmbeddedServerError, NotUpgraded, Unavailable, *UNSAFE) as problem:
         fail(str(problem))
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from sqlalchemy.exc import DBAPIError
+
 from app.auth.errors import GuessablePassword
 from app.auth.passwords import demand_unguessable
 from app.cli.hosting import address
@@ -14,10 +16,18 @@ from app.db.safety import UnsafeDatabase, demand_safe
 UNSAFE = (UnsafeDatabase, GuessablePassword)  # what `refuse_unsafe` says no by
 
 
+class NotUpgraded(Exception):  # noqa: N818
+    """The database is there and refuses; the message is its own."""
+
+
 def upgrade(settings: Settings) -> None:
-    """Inside `hosted`. Raises `Unavailable` where the database does not answer."""
-    with as_unavailable():
-        asyncio.run(migrate.upgrade(address(settings)))
+    """Inside `hosted`. Raises `Unavailable` where the database does not answer, `NotUpgraded` where it says no."""
+    try:
+        with as_unavailable():
+            asyncio.run(migrate.upgrade(address(settings)))
+    except DBAPIError as error:
+        reason = getattr(error.orig, "__cause__", None) or error.orig  # the driver's, without SQLAlchemy's additions
+        raise NotUpgraded(f"the schema can't be brought up to date: {reason}") from error
 
 
 def refuse_unsafe(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from app.cli.beside import worker_beside
 from app.cli.console import fail, note, subcommands
 from app.cli.environment import load
 from app.cli.hosting import hosted
-from app.cli.schema import UNSAFE, refuse_unsafe, upgrade
+from app.cli.schema import UNSAFE, NotUpgraded, refuse_unsafe, upgrade
 from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
 from app.cli.stopping import in_order
@@ -64,5 +64,5 @@ def serve(
                         start_worker()
 
                 serve_on(here, listening, workers=workers, ready=ready)
-    except (PortTaken, EmbeddedServerError, Unavailable, *UNSAFE) as problem:
+    except (PortTaken, EmbeddedServerError, NotUpgraded, Unavailable, *UNSAFE) as problem:
         fail(str(problem))

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -121,14 +121,14 @@ class EmbeddedServer:
         """Owns or attaches; returns when connections are answered."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._take_lock():
-            self._wait_until_ready()
+            self._wait_until(self._has_database)
             return
         self._prepare_folders()
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         if not self._ready():
             self._spawn()
-        self._wait_until_ready()
+        self._wait_until(self._ready)
         self._ensure_database()
         self._keeper = threading.Thread(target=self._keep, name="postgres-keeper", daemon=True)
         self._keeper.start()
@@ -226,9 +226,9 @@ class EmbeddedServer:
         while pid is not None and _alive(pid) and not self._stopping.wait(0.2):
             continue
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until(self, reached: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._ready():
+        while not reached():
             if self._process is not None and self._process.poll() is not None:
                 raise EmbeddedServerError(f"the embedded database did not start:\n{self._last_words()}")
             if time.monotonic() > deadline:
@@ -249,6 +249,13 @@ class EmbeddedServer:
             return False
         probe = [str(self._bin / "pg_isready"), "-q", "-h", str(self._sockets), "-d", "postgres", "-U", OWNER]
         return subprocess.run(probe, check=False).returncode == 0  # noqa: S603
+
+    def _has_database(self) -> bool:
+        """The owner makes it when the server is ready, so that is not enough for who attaches."""
+        if not self._ready():
+            return False
+        ask = [str(self._bin / "psql"), "-Xq", "-h", str(self._sockets), "-d", DATABASE, "-U", OWNER, "-c", ""]
+        return subprocess.run(ask, capture_output=True, check=False).returncode == 0  # noqa: S603
 
     def _ensure_database(self) -> None:
         done = subprocess.run(  # noqa: S603

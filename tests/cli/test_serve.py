@@ -1,9 +1,11 @@
 """`assay serve`: quick to be ready, several workers as quick as one, no orphans."""
 
+import asyncio
 import http.client
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -145,3 +147,18 @@ class TestMigrate:
         assert done.returncode == 0, done.stderr
         assert "the schema is at revision" in done.stderr
         assert not (folder / "data/postgres/postmaster.pid").exists()
+
+    def test_several_that_start_at_once_on_an_empty_folder_all_end_well(self, folder: Path) -> None:
+        with ThreadPoolExecutor(3) as pool:
+            done = list(pool.map(lambda _: completed(folder, "migrate"), range(3)))
+        assert [each.returncode for each in done] == [0] * 3, "\n".join(each.stderr for each in done)
+        assert not (folder / "data/postgres/postmaster.pid").exists()
+
+    async def test_a_database_that_refuses_us_is_one_line(self, folder: Path, database_url: str) -> None:
+        name = database_url.partition("?")[0].rpartition("/")[2]
+        nowhere = database_url.replace(f"/{name}?", "/not_there?")
+        for command in ("migrate", "serve"):
+            done = await asyncio.to_thread(completed, folder, command, ASSAY_PORT="0", ASSAY_DATABASE__URL=nowhere)
+            assert done.returncode == 1
+            assert 'database "not_there" does not exist' in done.stderr
+            assert len(done.stderr.splitlines()) == 1, done.stderr

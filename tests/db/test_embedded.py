@@ -1,5 +1,6 @@
 """The embedded server: owned by one process, attached to by others, started again when killed."""
 
+import asyncio
 import os
 import signal
 import time
@@ -69,6 +70,20 @@ class TestEmbeddedServer:
         assert await ask(second, "select 1") == 1
         second.stop()
         assert await ask(own, "select 1") == 1
+
+    async def test_several_that_start_at_once_on_an_empty_directory_all_find_their_database(self, folder: Path) -> None:
+        several = [EmbeddedServer(folder / "data", parameters=SMALL, programs=OTHER_POSTGRES) for _ in range(8)]
+
+        async def answer(one: EmbeddedServer) -> object:
+            await asyncio.to_thread(one.start)
+            return await ask(one, "select 1")
+
+        try:
+            assert await asyncio.gather(*map(answer, several)) == [1] * 8
+            assert [each.owned for each in several].count(True) == 1
+        finally:
+            for each in several:
+                each.stop()
 
     async def test_is_started_again_after_kill_9(self, own: EmbeddedServer, folder: Path) -> None:
         pid = int((folder / "data/postgres/postmaster.pid").read_text().splitlines()[0])

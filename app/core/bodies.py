@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 
+from fastapi import params
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
 from app.core import strict_json
-from app.core.exchange import Exchange
+from app.core.exchange import exchange_of
 from app.core.http import BodyTooLarge, BodyTooSlow
 
 
@@ -15,16 +16,26 @@ class CountedBody:
     """A request's `receive`. Raises `BodyTooLarge`, `BodyTooSlow` or `InvalidRequest` into whoever reads.
 
     The limit is looked up when reading begins, so that a guard may have raised it. A batch goes through piece by piece
-    (its decoder is strict itself); any other JSON is gathered and checked first.
+    (its decoder is strict itself), and so does a form; whatever else an operation reads is JSON to it: that is gathered
+    and checked first. What the headers call it decides nothing: frameworks read them in more ways than one.
     """
 
-    __slots__ = ("_checked", "_deadline", "_exchange", "_finished", "_headers", "_receive", "_seen", "_timeout")
+    __slots__ = (
+        "_checked",
+        "_deadline",
+        "_exchange",
+        "_finished",
+        "_headers",
+        "_receive",
+        "_scope",
+        "_seen",
+        "_timeout",
+    )
 
-    def __init__(
-        self, receive: Receive, exchange: Exchange, headers: Mapping[bytes, bytes], *, timeout_s: float
-    ) -> None:
+    def __init__(self, receive: Receive, scope: Scope, headers: Mapping[bytes, bytes], *, timeout_s: float) -> None:
         self._receive = receive
-        self._exchange = exchange
+        self._scope = scope
+        self._exchange = exchange_of(scope)
         self._headers = headers
         self._timeout = timeout_s
         self._deadline: float | None = None
@@ -43,7 +54,7 @@ class CountedBody:
 
     def _begin(self) -> None:
         self._deadline = asyncio.get_running_loop().time() + self._timeout
-        self._checked = self._exchange.body_limit < self._exchange.batch_limit and _is_json(self._headers)
+        self._checked = not self._exchange.batch and _reads_json(self._scope)
         declared = self._headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > self._exchange.body_limit:
             raise self._too_large()
@@ -94,6 +105,7 @@ async def whole(receive: Receive) -> bytes:
     return b"".join(pieces)
 
 
-def _is_json(headers: Mapping[bytes, bytes]) -> bool:
-    kind = headers.get(b"content-type", b"").split(b";", 1)[0].strip().lower()
-    return kind == b"application/json" or kind.endswith(b"+json")
+def _reads_json(scope: Scope) -> bool:
+    """Whether the operation declares a body that is no form; one that declares none reads none."""
+    declared = getattr(scope.get("route"), "body_field", None)
+    return declared is not None and not isinstance(declared.field_info, params.Form)

@@ -34,6 +34,7 @@ CLIENT_LEFT = 499  # nginx's number for it; only metrics and log see it
 UNMATCHED = "unmatched"
 MAX_NAME = 100  # bytes of a parameter's name that an answer repeats
 _REQUEST_ID = re.compile(rb"[\w-]{1,64}", re.ASCII)
+_ONCE = (b"content-type", b"content-encoding")  # headers that say how a body is read
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -165,7 +166,7 @@ class Edge:
             return
         sends = b"content-length" in headers or b"transfer-encoding" in headers
         if sends and scope["method"] != "GET":  # a GET's body is read by nobody
-            receive = CountedBody(receive, scope[KEY], headers, timeout_s=self._settings.body_timeout_s)
+            receive = CountedBody(receive, scope, headers, timeout_s=self._settings.body_timeout_s)
         enter(scope[KEY])
         route = self._direct(scope)
         await (self._app if route is None else route.answer)(scope, receive, answer)
@@ -181,8 +182,10 @@ class Edge:
         )
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes], *, gated: bool) -> Problem | None:
-        if len(headers) != len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"host") > 1:
-            return UntrustedHost("the request names two hosts")
+        if len(headers) != len(scope["headers"]):
+            twice = _given_twice(scope)
+            if twice is not None:
+                return twice
         if not self._any_host and _host(headers.get(b"host", b"")) not in self._hosts:
             return UntrustedHost("this host name is not served here")
         if b"%00" in scope["query_string"] or "\0" in scope["path"]:
@@ -217,6 +220,19 @@ class Edge:
                 "principal": exchange.principal,
             }
         )
+
+
+def _given_twice(scope: Scope) -> Problem | None:
+    """A header of which one reader would take the first and another the last: whoever checks one can be deceived."""
+    counts = Counter(name for name, _ in scope["headers"])
+    if counts[b"host"] > 1:
+        return UntrustedHost("the request names two hosts")
+    for name in _ONCE:
+        if counts[name] > 1:
+            text = name.decode()
+            place = Place(f"/header/{text}", "repeated", "give it once")
+            return InvalidRequest(f"{text} is given more than once", places=[place])
+    return None
 
 
 def template_of(scope: Scope, templates: Mapping[int, str]) -> str:

@@ -22,12 +22,14 @@ class Exchange:
     client: str  # the socket's peer, or whom a trusted proxy saw
     body_limit: int  # bytes; a guard raises it for batches
     batch_limit: int
+    batch: bool = False  # its decoder reads the body strictly itself
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)  # sent with the answer, whatever it is
     principal: str | None = None
     route: str | None = None  # template, where the router is not asked
 
     def allow_batch(self) -> None:
         """Called by the guard of an operation whose body is a batch, before the body is read."""
+        self.batch = True
         self.body_limit = self.batch_limit
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Body, FastAPI, Request
+from fastapi import Body, FastAPI, Form, Request
 from fastapi.responses import StreamingResponse
 
 from app.core import logs, telemetry
@@ -40,19 +40,6 @@ def application(gate: Gate, **settings: Any) -> FastAPI:
     async def echo(text: str) -> None:
         raise NotFound(f"there is no {text}", known=["\udfff"])
 
-    @app.post("/body")
-    async def body(value: Annotated[dict[str, float], Body()]) -> int:
-        return len(value)
-
-    @app.post("/batch")
-    async def batch(request: Request) -> int:
-        exchange_of(request.scope).allow_batch()
-        return len(await request.body())
-
-    @app.post("/raw")
-    async def raw(request: Request) -> int:
-        return len(await request.body())
-
     @app.get("/half")
     async def half() -> StreamingResponse:
         async def pieces() -> AsyncIterator[bytes]:
@@ -61,6 +48,7 @@ def application(gate: Gate, **settings: Any) -> FastAPI:
 
         return StreamingResponse(pieces())
 
+    take_bodies(app)
     limits = {"max_body_bytes": KIB, "max_batch_bytes": 8 * KIB, "trusted_hosts": ("test", "[::1]"), **settings}
     app.add_middleware(
         Edge,
@@ -71,6 +59,25 @@ def application(gate: Gate, **settings: Any) -> FastAPI:
         direct=lambda _: None,
     )
     return app
+
+
+def take_bodies(app: FastAPI) -> None:
+    @app.post("/body")
+    async def body(value: Annotated[dict[str, float], Body()]) -> int:
+        return len(value)
+
+    @app.post("/form")
+    async def form(value: Annotated[float, Form()]) -> float:
+        return value
+
+    @app.post("/batch")
+    async def batch(request: Request) -> int:
+        exchange_of(request.scope).allow_batch()
+        return len(await request.body())
+
+    @app.post("/raw")
+    async def raw(request: Request) -> int:
+        return len(await request.body())
 
 
 @pytest.fixture
@@ -205,6 +212,33 @@ class TestBodies:
         answer = await client.post("/body", content=b'{"a": NaN}', headers={"Content-Type": kind})
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["code"] == "not_finite"
+
+    @pytest.mark.parametrize(
+        "kind", [b"application/json\xa0", b"application/json\x85", b"\xa0application/json", b"a/json+json"]
+    )
+    @pytest.mark.parametrize("body", [b'{"a": 1, "a": 2}', '{"a": 1}'.encode("utf-16"), b"[" * 900, b'{"a": NaN}'])
+    async def test_also_where_one_reader_of_headers_calls_it_json_and_another_does_not(
+        self, client: httpx.AsyncClient, kind: bytes, body: bytes
+    ) -> None:
+        answer = await client.post("/body", content=body, headers=[(b"Content-Type", kind)])
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["code"] in {"repeated_key", "not_utf8", "too_deep", "not_finite"}
+
+    async def test_also_where_batches_may_be_no_larger_than_other_bodies(self, gate: Gate) -> None:
+        async with client_of(application(gate, max_batch_bytes=KIB)) as client:
+            answer = await client.post("/body", content=b'{"a": NaN}', headers={"Content-Type": "application/json"})
+        assert answer.json()["errors"][0]["code"] == "not_finite"
+
+    @pytest.mark.parametrize("name", ["Content-Type", "Content-Encoding"])
+    async def test_what_says_how_to_read_it_is_said_once(self, client: httpx.AsyncClient, name: str) -> None:
+        kinds = [(name, "application/json"), (name, "text/plain")]
+        answer = await client.post("/body", content=b'{"a": 1, "a": 2}', headers=kinds)
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == f"/header/{name.lower()}"
+
+    async def test_a_form_is_read_as_one(self, client: httpx.AsyncClient) -> None:
+        assert (await client.post("/form", data={"value": "1"})).json() == 1
+        assert (await client.post("/form", files={"value": (None, "1")})).json() == 1
 
     async def test_findings_point_into_the_body_and_repeat_nothing(self, client: httpx.AsyncClient) -> None:
         answer = await client.post("/body", json={"a~/b": "hunter2"})

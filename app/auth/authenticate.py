@@ -14,10 +14,11 @@ from app.auth.scopes import KEY_SCOPES, SCOPES_OF
 from app.auth.tokens import Claims, Tokens
 from app.auth.usage import KeyUsage
 from app.core.cache import Remembered
-from app.core.clock import SECOND, Clock, from_datetime, to_datetime
+from app.core.clock import DAY, SECOND, Clock, from_datetime, to_datetime
 from app.db.engine import Database
 
 FRESH_US = 5 * SECOND  # a revoked log-in or key is refused everywhere after this
+MET_US = DAY  # who was let in is not taken for somebody who guesses
 REMEMBERED = 10_000
 Found = tuple[Principal, int]  # and how long it holds, in µs of the clock
 KEY_FORM = re.compile(r"aqt_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
@@ -32,10 +33,23 @@ class Authenticator:
         self._usage = usage
         self._clock = clock
         self._known: Remembered[str, Principal] = Remembered(REMEMBERED)
+        self._met: Remembered[str, bool] = Remembered(REMEMBERED)
         self._asked: dict[str, asyncio.Task[Found]] = {}
 
+    def known(self, credential: str) -> Principal | None:
+        """Whose it is, where that need not be asked again."""
+        return self._known.get(credential, self._clock.now_us())
+
+    def guessed(self, credential: str) -> bool:
+        """Whether it may be: it is no token that we signed, and was not let in here when it was last asked about."""
+        return KEY_FORM.fullmatch(credential) is not None and not self._met.get(credential, self._clock.now_us())
+
+    def asks(self, credential: str) -> bool:
+        """Whether it takes a query to know about it: a key, or a token that we signed and that has not expired."""
+        return KEY_FORM.fullmatch(credential) is not None or self._tokens.verified(credential)
+
     async def principal(self, credential: str) -> Principal:
-        known = self._known.get(credential, self._clock.now_us())
+        known = self.known(credential)
         return known or (await asyncio.shield(self._asked.get(credential) or self._ask(credential)))[0]
 
     def forget(self) -> None:
@@ -56,8 +70,11 @@ class Authenticator:
         if self._asked.get(credential) is not asked:
             return  # forgotten meanwhile: it may have read what was before
         del self._asked[credential]
-        if not failed:
+        if failed:
+            self._met.forget(credential)
+        else:
             self._known.put(credential, *asked.result())
+            self._met.put(credential, True, self._clock.now_us() + MET_US)
 
     async def _of_user(self, claims: Claims) -> Found:
         now = self._clock.now_us()

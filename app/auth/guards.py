@@ -19,7 +19,7 @@ from app.auth.errors import Forbidden, ModelOutOfReach, Unauthenticated
 from app.auth.limits import PrincipalLimits
 from app.auth.principal import Principal
 from app.auth.scopes import BATCH_SCOPES, ROLES_OF
-from app.core.exchange import exchange_of
+from app.core.exchange import Exchange, exchange_of
 
 
 class Guard:
@@ -32,7 +32,7 @@ class Guard:
 
 class _Scoped(Guard):
     async def __call__(self, request: Request) -> Principal:
-        principal = await _principal(request)
+        principal = await _principal(request, by_rows=self.scope in BATCH_SCOPES)
         if self.scope is not None and self.scope not in principal.scopes:
             raise Forbidden(f"this needs the scope {self.scope}", scope=self.scope)
         model_id = request.path_params.get("model_id")
@@ -65,16 +65,35 @@ Recognised: Any = Depends(_Recognised(public=True))
 Public: Any = Depends(_Public(public=True))
 
 
-async def _principal(request: Request) -> Principal:
+async def _principal(request: Request, *, by_rows: bool = False) -> Principal:
+    """`by_rows`: the operation counts rows of a key, not requests."""
     credential = _credential(request)
     if credential is None:
         raise Unauthenticated("send an access token or an API key as `Authorization: Bearer …`")
     services = request.app.state.services
-    principal: Principal = await services[Authenticator].principal(credential)
+    authenticator: Authenticator = services[Authenticator]
+    limits: PrincipalLimits = services[PrincipalLimits]
     exchange = exchange_of(request.scope)
+    principal = authenticator.known(credential) or await _asked(authenticator, limits, credential, exchange)
     exchange.principal = principal.subject
-    await services[PrincipalLimits].request(principal, exchange)
+    if principal.kind == "user" or not by_rows:
+        await limits.request(principal, exchange)
     return principal
+
+
+async def _asked(
+    authenticator: Authenticator, limits: PrincipalLimits, credential: str, exchange: Exchange
+) -> Principal:
+    """Each question costs a query, so an address that was wrong too often asks no more for a while; who was let in here
+    before may: others at his address are not to shut him out."""
+    if authenticator.guessed(credential):
+        limits.demand_few_failures(exchange)
+    try:
+        return await authenticator.principal(credential)
+    except Unauthenticated:
+        if authenticator.asks(credential):
+            await limits.failed(exchange)
+        raise
 
 
 def _credential(request: Request) -> str | None:

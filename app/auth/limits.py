@@ -1,11 +1,13 @@
-"""Which limit holds for whom: people by requests, API keys by rows, log-ins by account and by address."""
+"""Which limit holds for whom: people and API keys by requests, ingest by rows, log-ins by account and by address, and
+whoever shows credentials that are none by address."""
 
 import hashlib
+import time
 
 from app.auth.principal import Principal
 from app.core.emails import normalised
 from app.core.exchange import Exchange
-from app.core.limits import Limit, Limits, headers, refusal
+from app.core.limits import KEYS, Limit, Limits, Usage, Verdict, headers, refusal
 from app.core.settings import LimitsSettings
 
 
@@ -15,14 +17,37 @@ class PrincipalLimits:
     def __init__(self, limits: Limits, settings: LimitsSettings) -> None:
         self._limits = limits
         self._default = Limit("requests", settings.default)
+        self._key = Limit("key-requests", settings.key_requests)
+        self._failures = Limit("failures", settings.failed_per_address)
+        self._barred: dict[str, Usage] = {}  # by address: what it has used up
         self._rows = Limit("rows", settings.ingest_rows)
         self._account = Limit("account", settings.login_per_account)
         self._address = Limit("address", settings.login_per_address)
 
     async def request(self, principal: Principal, exchange: Exchange) -> None:
-        """One request of a person; API keys are limited by rows alone."""
-        if principal.kind == "user":
-            await self._count(self._default, principal.subject, exchange)
+        """One request of a person, or of an API key where it does not send rows."""
+        limit = self._default if principal.kind == "user" else self._key
+        await self._count(limit, principal.subject, exchange)
+
+    async def failed(self, exchange: Exchange) -> None:
+        """A credential was none, and the database had to be asked."""
+        verdict = await self._limits.request(self._failures, exchange.client)
+        if verdict.refused is not None:
+            if len(self._barred) >= KEYS:
+                self._barred.clear()
+            self._barred[exchange.client] = verdict.refused
+            self.demand_few_failures(exchange)
+
+    def demand_few_failures(self, exchange: Exchange) -> None:
+        """Raises 429 for an address that has used its failures up; asks no store."""
+        used_up = self._barred.get(exchange.client)
+        if used_up is None:
+            return
+        if used_up.reset_at <= time.time():
+            del self._barred[exchange.client]
+            return
+        exchange.headers = headers(self._failures, Verdict(refused=used_up))
+        raise refusal(self._failures, used_up)
 
     async def anonymous(self, exchange: Exchange) -> None:
         """One request of a caller who has not said who it is; by address."""

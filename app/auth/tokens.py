@@ -158,6 +158,10 @@ class Tokens:
         self._verified.put(token, claims, min(claims.exp * SECOND, end))
         return claims
 
+    def verified(self, token: str) -> bool:
+        """Whether `verify` has found it valid, and would now."""
+        return self._verified.get(token, self._clock.now_us()) is not None
+
     def _verify(self, token: str, now_us: int) -> tuple[Claims, int]:
         """The claims, and when the key that signed them ends."""
         if len(token) > MAX_TOKEN or not _COMPACT.fullmatch(token):

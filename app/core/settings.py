@@ -85,6 +85,8 @@ class LimitsSettings(Group):
     default: str = Field("100/minute;10/second", description="per user")
     login_per_account: str = Field("5/minute", description="tries at one account")
     login_per_address: str = Field("20/minute", description="tries from one address")
+    failed_per_address: str = Field("60/minute", description="wrong API keys and ended log-ins from one address")
+    key_requests: str = Field("600/minute;50/second", description="per API key; ingest counts by rows instead")
     ingest_rows: str = Field("2000000/minute", description="rows per API key")
 
 
@@ -245,7 +247,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _limits_are_rates(self) -> "Settings":
-        for name in ("default", "login_per_account", "login_per_address", "ingest_rows"):
+        for name in LimitsSettings.model_fields.keys() - {"enabled"}:
             if not all(map(_RATE.fullmatch, getattr(self.limits, name).split(";"))):
                 raise ValueError(
                     f"ASSAY_LIMITS__{name.upper()} must be rates by semicolons, such as 100/minute;10/second"

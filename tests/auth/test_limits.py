@@ -19,7 +19,9 @@ from tests.support.models import make_model
 
 @pytest.fixture
 async def app(settings: Settings, clock: FrozenClock, database: Database) -> AsyncIterator[FastAPI]:
-    limits = LimitsSettings(default="20/minute;6/second", ingest_rows="1000/minute")
+    limits = LimitsSettings(
+        default="20/minute;6/second", ingest_rows="1000/minute", key_requests="9/minute", failed_per_address="5/minute"
+    )
     limited = settings.model_copy(update={"limits": limits})
     async with running(create_app(limited, clock=clock, database=database)) as started:
         yield started
@@ -80,9 +82,24 @@ class TestUsers:
 
 
 class TestKeys:
-    async def test_are_not_limited_by_requests(self, client: httpx.AsyncClient, identities: Identities) -> None:
-        key = bearer(await identities.key("models:read"))
-        assert {(await client.get("/models", headers=key)).status_code for _ in range(30)} == {200}
+    async def test_are_limited_by_requests_and_told_so(self, client: httpx.AsyncClient, identities: Identities) -> None:
+        key, other = bearer(await identities.key("models:read")), bearer(await identities.key("models:read"))
+        answers = [await client.get("/models", headers=key) for _ in range(10)]
+        assert [answer.status_code for answer in answers] == [200] * 9 + [429]
+        assert answers[0].headers["ratelimit-policy"] == '"minute";q=9;w=60'
+        assert (await client.get("/models", headers=other)).status_code == 200
+
+    async def test_but_those_that_send_are_not(
+        self, client: httpx.AsyncClient, identities: Identities, database: Database
+    ) -> None:
+        await make_model(database, "m")
+        key = bearer(await identities.key("predictions:write", "labels:write"))
+        for kind, row in {"predictions": {"score": 0.5}, "labels": {"actual": "1"}}.items():
+            sent = [
+                await client.post(f"/models/m/{kind}", json={kind: [{"prediction_id": f"p{n}", **row}]}, headers=key)
+                for n in range(12)
+            ]
+            assert {answer.status_code for answer in sent} == {201}
 
     async def test_are_told_what_is_left_of_their_rows(
         self, client: httpx.AsyncClient, identities: Identities, database: Database
@@ -110,6 +127,49 @@ class TestKeys:
         assert int(refused.value.extra_headers["Retry-After"]) >= 1
         await limits.rows(Principal("key:b", "key", frozenset()), 1000)
         await limits.rows(Principal("user:1", "user", frozenset()), 10_000)
+
+
+class TestWrongCredentials:
+    async def test_are_limited_by_address(
+        self, app: FastAPI, client: httpx.AsyncClient, identities: Identities
+    ) -> None:
+        good = bearer(await identities.key("models:read"))
+        assert (await client.get("/models", headers=good)).status_code == 200
+        guesses = [bearer("aqt_abcdefghijk2_" + f"{n:043}") for n in range(8)]
+        answers = [await client.get("/models", headers=guess) for guess in guesses]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        assert answers[-1].headers["ratelimit-policy"] == '"minute";q=5;w=60'
+        elsewhere = httpx.ASGITransport(app=app, client=("198.51.100.1", 1))
+        async with httpx.AsyncClient(transport=elsewhere, base_url="http://test/api/v1") as other:
+            assert (await other.get("/models", headers=guesses[0])).status_code == 401
+
+    async def test_shut_nobody_out_who_was_let_in_before(
+        self, client: httpx.AsyncClient, identities: Identities, clock: FrozenClock
+    ) -> None:
+        good, unseen = bearer(await identities.key("models:read")), bearer(await identities.key("models:read"))
+        assert (await client.get("/models", headers=good)).status_code == 200
+        for n in range(8):
+            await client.get("/models", headers=bearer("aqt_abcdefghijk2_" + f"{n:043}"))
+        clock.advance(seconds=6)  # the database is asked again
+        assert (await client.get("/models", headers=good)).status_code == 200
+        assert (await client.get("/models", headers=unseen)).status_code == 429
+        token = bearer(await identities.user("viewer"))  # nobody guesses what we sign
+        assert (await client.get("/models", headers=token)).status_code == 200
+
+    async def test_that_cost_no_query_are_just_wrong(
+        self, client: httpx.AsyncClient, identities: Identities, clock: FrozenClock
+    ) -> None:
+        expired = await identities.user("viewer")
+        clock.advance(seconds=3700)
+        wrong = [expired, "garbage"] * 6
+        assert {(await client.get("/auth/me", headers=bearer(token))).status_code for token in wrong} == {401}
+
+    async def test_of_a_log_in_that_ended_count(self, client: httpx.AsyncClient, identities: Identities) -> None:
+        ended = bearer(await identities.user("viewer"))
+        assert (await client.post("/auth/logout", headers=ended)).status_code == 204
+        answers = [await client.get("/auth/me", headers=ended) for _ in range(7)]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 2
 
 
 class TestLogIn:

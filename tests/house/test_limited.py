@@ -6,6 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.auth.scopes import BATCH_SCOPES, KEY_SCOPES
 from app.core.clock import FrozenClock
 from app.core.settings import LimitsSettings, Settings
 from app.db.engine import Database
@@ -22,7 +23,7 @@ UNLIMITED = PUBLIC - BY_ADDRESS
 
 @pytest.fixture
 async def app(settings: Settings, clock: FrozenClock, database: Database) -> AsyncIterator[FastAPI]:
-    limits = LimitsSettings(default="3/hour", ingest_rows="3/hour", login_per_address="3/hour")
+    limits = LimitsSettings(default="3/hour", key_requests="3/hour", ingest_rows="3/hour", login_per_address="3/hour")
     limited = settings.model_copy(update={"limits": limits})
     async with running(create_app(limited, clock=clock, database=database)) as started:
         yield started
@@ -50,6 +51,19 @@ class TestEveryOperation:
         }
         assert [name for name, answer in answers.items() if not is_refusal(answer)] == []
         assert len(answers) >= 30
+
+    async def test_of_a_key_is_too_but_where_it_sends_rows(
+        self, client: httpx.AsyncClient, identities: Identities
+    ) -> None:
+        key = bearer(await identities.key(*KEY_SCOPES))
+        assert [(await client.get("/auth/me", headers=key)).status_code for _ in range(3)] == [200] * 3
+        answers = {
+            f"{method} {path}": await client.request(method, address(path), headers=key)
+            for method, path, guard in GUARDED
+            if guard.scope not in BATCH_SCOPES
+        }
+        assert [name for name, answer in answers.items() if not is_refusal(answer)] == []
+        assert len(answers) == len(GUARDED) - 2
 
     async def test_of_nobody_in_particular_is_limited_by_address(self, client: httpx.AsyncClient) -> None:
         form = {"username": "x@example.com", "password": "wrong"}

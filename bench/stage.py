@@ -115,6 +115,7 @@ def served(url: str, *, workers: int = 1) -> Iterator[Stage]:
         "ASSAY_ADMIN_EMAIL": EMAIL,
         "ASSAY_ADMIN_PASSWORD": PASSWORD,
         "ASSAY_LIMITS__DEFAULT": "100000000/minute",
+        "ASSAY_LIMITS__KEY_REQUESTS": "100000000/minute",
         "ASSAY_LIMITS__INGEST_ROWS": "100000000000/minute",
         "ASSAY_LOG__LEVEL": "warning",
     }

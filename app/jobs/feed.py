@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from weakref import WeakSet
 
 from app.auth.principal import Principal
+from app.core.errors import Unavailable
 from app.core.leaving import told_of_the_end
 from app.db.engine import Database
 from app.db.listening import listen
@@ -30,9 +32,10 @@ class Follower:
 class JobFeed:
     """One LISTEN per process, fanned out to every client that follows a job."""
 
-    def __init__(self, database: Database, jobs: Jobs) -> None:
+    def __init__(self, database: Database, jobs: Jobs, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._database = database
         self._jobs = jobs
+        self._heartbeat_s = heartbeat_s
         self._followers: WeakSet[Follower] = WeakSet()  # a stream that was never begun leaves with its iterator
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -74,11 +77,12 @@ class JobFeed:
             if job.ended or self._closed or asyncio.get_running_loop().time() >= ends:
                 return
             try:
-                await asyncio.wait_for(follower.woken.wait(), HEARTBEAT_S)
+                await asyncio.wait_for(follower.woken.wait(), self._heartbeat_s)
             except TimeoutError:
                 yield b": heartbeat\n\n"
             follower.woken.clear()
-            job = await self._jobs.job(follower.job_id, principal=principal)
+            with suppress(Unavailable):  # while the database is away nothing is known to have changed
+                job = await self._jobs.job(follower.job_id, principal=principal)
 
     def _heard(self, payload: str) -> None:
         for follower in self._followers:

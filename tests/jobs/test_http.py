@@ -11,6 +11,8 @@ from fastapi import FastAPI
 
 from app.auth.principal import Principal
 from app.auth.scopes import SCOPES_OF, Role
+from app.core.clock import FrozenClock
+from app.core.settings import DatabaseSettings
 from app.db.engine import Database
 from app.jobs import repository
 from app.jobs.feed import JobFeed
@@ -18,7 +20,9 @@ from app.jobs.health import judged
 from app.jobs.job import NewJob
 from app.jobs.repository import QueueState
 from app.jobs.run import Run
+from app.jobs.service import Jobs
 from tests.support.http import Identities, bearer, client_of
+from tests.support.proxy import proxied
 
 ADMIN = Principal("user:0", "user", SCOPES_OF[Role.ADMIN])
 
@@ -169,6 +173,27 @@ class TestFollowing:
         assert (kind, job["status"]) == ("end", "cancelled")
         again = await admin.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": str(number)})
         assert again.text == "retry: 1000\n\n"
+
+    @pytest.mark.parametrize("fault", ["frozen", "cut"])
+    async def test_outlives_a_database_that_is_away(
+        self, database: Database, database_url: str, clock: FrozenClock, fault: str
+    ) -> None:
+        async with proxied(database_url) as proxy:
+            away = Database(proxy.url, DatabaseSettings(command_timeout_s=0.3, pool_timeout_s=0.3))
+            await away.open()
+            job_id = await make(database)
+            events = await JobFeed(away, Jobs(away, clock), heartbeat_s=0.1).events(job_id, 0, principal=ADMIN)
+            heard = [await anext(events) for _ in range(2)]
+            proxy.freeze() if fault == "frozen" else await proxy.cut()
+            heard = [await asyncio.wait_for(anext(events), 5) for _ in range(3)]
+            assert heard == [b": heartbeat\n\n"] * 3
+            async with database.transaction() as connection:
+                await repository.cancel_queued(connection, job_id)
+            proxy.thaw() if fault == "frozen" else await proxy.start()
+            async with asyncio.timeout(10):
+                heard = [event async for event in events if event != b": heartbeat\n\n"]
+            assert [read(event)[1] for event in heard] == ["end"]
+            await away.close()
 
     async def test_ends_when_the_server_does(self, feed: JobFeed, database: Database) -> None:
         events = await feed.events(await make(database), 0, principal=ADMIN)

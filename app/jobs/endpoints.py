@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.responses import StreamingResponse
+from pydantic import BeforeValidator
 
 from app.auth.errors import Forbidden
 from app.auth.guards import Scoped
@@ -61,7 +62,9 @@ async def follow_job(
     principal: Reader,
     feed: Annotated[JobFeed, Depends(provided(JobFeed))],
     last_event_id: Annotated[
-        int, Header(ge=0, lt=1 << 31, description="`id` of the last event seen: only what came after it is sent")
+        int,
+        BeforeValidator(lambda given: given or 0),  # empty: none
+        Header(ge=0, lt=1 << 31, description="`id` of the last event seen: only what came after it is sent, and `end`"),
     ] = 0,
 ) -> StreamingResponse:
     """The job's state now and at each change, until it ends, 15 minutes are over or the server shuts down."""

@@ -71,7 +71,7 @@ class JobFeed:
         ends = asyncio.get_running_loop().time() + LONGEST_S
         yield b"retry: 1000\n\n"
         while True:
-            if job.revision > seen:
+            if job.revision > seen or job.ended:  # the end always: a client that lost it would come again for ever
                 seen = job.revision
                 yield _event(job)
             if job.ended or self._closed or asyncio.get_running_loop().time() >= ends:

@@ -85,7 +85,7 @@ select {_SEND}, {_TELL} from moved
 """  # noqa: S608
 _CANCEL_QUEUED = f"""
 with moved as (
-    update job set status = 'cancelled', cancel_requested = true, revision = revision + 1,
+    update job set status = 'cancelled', cancel_requested = true, error = null, revision = revision + 1,
         finished_at = clock_timestamp() where id = $1 returning {_COLUMNS}
 )
 select {_COLUMNS}, {_TELL} from moved

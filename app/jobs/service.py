@@ -70,7 +70,8 @@ class Jobs:
             if job.created_by != principal.subject and not principal.may(OPERATE_SCOPE):
                 raise Forbidden(f"only who began a job, or the scope {OPERATE_SCOPE}, may cancel it")
             if job.ended:
-                raise JobEnded(f"job {job_id} has {job.status}", job_status=job.status)
+                how = "was" if job.status is JobStatus.CANCELLED else "has"
+                raise JobEnded(f"job {job_id} {how} {job.status} already", job_status=job.status)
             end = repository.cancel_queued if job.status is JobStatus.QUEUED else repository.ask_to_end
             await self._record(connection, "job.cancel", job, changes=not job.cancel_requested)
             answer = JobAnswer.of(await end(connection, job_id))

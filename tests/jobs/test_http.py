@@ -103,11 +103,30 @@ class TestCancelling:
         job = (await admin.delete(f"/jobs/{job_id}")).json()
         assert (job["status"], job["cancel_requested"]) == ("running", True)
 
-    async def test_of_one_that_has_ended_is_refused(self, admin: httpx.AsyncClient, database: Database) -> None:
+    async def test_forgets_the_error_of_an_attempt_that_failed(
+        self, admin: httpx.AsyncClient, database: Database
+    ) -> None:
         job_id = await make(database)
-        await admin.delete(f"/jobs/{job_id}")
+        run = await begin(database, job_id)
+        async with database.transaction() as connection:
+            await repository.again(connection, run.job, wait_s=60.0, error={"status": 500}, failures=1)
+        assert (await admin.get(f"/jobs/{job_id}")).json()["error"] == {"status": 500}
+        job = (await admin.delete(f"/jobs/{job_id}")).json()
+        assert (job["status"], job["error"]) == ("cancelled", None)
+
+    @pytest.mark.parametrize(
+        ("status", "said"),
+        [("cancelled", "was cancelled"), ("succeeded", "has succeeded"), ("failed", "has failed")],
+    )
+    async def test_of_one_that_has_ended_is_refused(
+        self, admin: httpx.AsyncClient, database: Database, status: str, said: str
+    ) -> None:
+        job_id = await make(database)
+        async with database.connection() as connection:
+            await connection.execute("update job set status = $1", status)
         answer = await admin.delete(f"/jobs/{job_id}")
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/job-ended")
+        assert (answer.json()["detail"], answer.json()["job_status"]) == (f"job {job_id} {said} already", status)
 
     async def test_is_for_who_began_it_and_for_operators(
         self, app: FastAPI, identities: Identities, viewer: httpx.AsyncClient, database: Database

@@ -104,9 +104,11 @@ where status = 'running' and id <> all($3::int8[]) and (worker = any($2::int8[])
     or not exists (select from procrastinate_workers w where w.id = j.worker and {_ALIVE}))
 order by id for update skip locked
 """  # noqa: S608
-# taken by a worker that is lost, or long ago by one of ours that does nothing with it
+# taken by a worker that is lost, or long ago by one of ours that does nothing with it; `due`: no job was begun by it
 _STUCK_MESSAGES = f"""
-select procrastinate_retry_job_v2(m.id, null, null, null, null) from procrastinate_jobs m
+select procrastinate_retry_job_v2(m.id, null, null, null, null), j.id is not null or not m.args ? 'job' as due
+from procrastinate_jobs m left join job j on j.id = (m.args ->> 'job')::int8 and j.status = 'queued'
+    and j.attempt + 1 = (m.args ->> 'attempt')::int4
 where m.status = 'doing' and m.queue_name = '{QUEUE}' and (
     not exists (select from procrastinate_workers w where w.id = m.worker_id and {_ALIVE})
     or (m.worker_id = any($2::int8[]) and coalesce((m.args ->> 'job')::int8, 0) <> all($3::int8[]) and $1 < (
@@ -259,9 +261,9 @@ async def abandoned(connection: Any, stalled_s: float, mine: Sequence[int], take
 
 
 async def send_again(connection: Any, stalled_s: float, mine: Sequence[int], taken: Sequence[int]) -> int:
-    """Messages that a lost worker had taken go back; queued jobs without any get one. How many."""
+    """Messages that a lost worker had taken go back; queued jobs without any get one. How many jobs wait for these."""
     stuck = await connection.fetch(_STUCK_MESSAGES, stalled_s, mine, taken)
-    return len(stuck) + len(await connection.fetch(_SEND_AGAIN, stalled_s))
+    return len([row for row in stuck if row["due"]]) + len(await connection.fetch(_SEND_AGAIN, stalled_s))
 
 
 async def created_within(connection: Any, kind: str, seconds: float) -> bool:

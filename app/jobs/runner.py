@@ -181,7 +181,7 @@ class Runner:
                 entry.work.cancel()
 
     async def rescue(self) -> int:
-        """Takes up what lost workers left; how many jobs and messages. Of many processes one at a time does."""
+        """Takes up what lost workers left; how many jobs go on by it. Of many processes one at a time does."""
         stalled_s = self._settings.stalled_s
         async with self._database.transaction() as connection:
             if not await repository.alone(connection):
@@ -190,7 +190,8 @@ class Runner:
             left = await repository.abandoned(connection, stalled_s, mine, taken)
             left = [job for job in left if job.id not in self._taken]  # taken since we asked
             outcomes = [(job.kind, await self._take_up(connection, job)) for job in left]
-            rescued = len(left) + await repository.send_again(connection, stalled_s, mine, taken)
+            rescued = await repository.send_again(connection, stalled_s, mine, taken)
+        rescued += sum(outcome is Outcome.RETRIED for _, outcome in outcomes)
         for kind, outcome in outcomes:  # whoever began these attempts can count no more
             ended(kind, outcome)
         JOBS_RESCUED.inc(rescued)

@@ -106,6 +106,29 @@ class TestAnAttempt:
         assert await Runner(database, [TASK], QUICK).rescue() == 1
         assert since(before) == {"retried": 1, "rescued": 1}
 
+    @pytest.mark.parametrize(
+        ("stands", "seen"),
+        [
+            ("failures = 0", {"retried": 1, "rescued": 1}),
+            ("failures = 2", {"failed": 1}),  # given up
+            ("cancel_requested = true", {"cancelled": 1}),
+            ("status = 'queued', attempt = 0", {"rescued": 1}),  # lost with its message, before it began
+            ("status = 'succeeded'", {}),  # lost before it let go of its message
+        ],
+    )
+    async def test_is_taken_up_again_once_though_its_message_was_lost_too(
+        self, database: Database, before: dict[str, float], stands: str, seen: dict[str, float]
+    ) -> None:
+        job = await enqueue(database, KIND, do="nothing")
+        async with database.transaction() as connection:
+            await connection.execute("update procrastinate_jobs set status = 'doing'")
+            await repository.claim(connection, job, 1, 4711)
+            await connection.execute(f"update job set {stands}")
+        runner = Runner(database, [TASK], QUICK)
+        assert await runner.rescue() == seen.get("rescued", 0)
+        assert await runner.rescue() == 0
+        assert since(before) == seen
+
 
 class TestTheQueue:
     @pytest.mark.parametrize("who", ["worker", "server"])

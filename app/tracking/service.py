@@ -108,7 +108,7 @@ class TrackingService:
         answer = await self._take_in(
             LABELS, self._labels.submit, model_id, body, content_type, imported, principal, exchange
         )
-        _count(telemetry.LABELS, model_id, answer)
+        _count(telemetry.LABELS, model_id, answer, expired=answer.expired)
         return answer
 
     async def prediction(self, model_id: str, prediction_id: str) -> PredictionSeen:
@@ -194,12 +194,13 @@ async def _as_they_are(items: Sequence[Labelled]) -> list[Labelled | Exception]:
     return [*items]
 
 
-def _count(counter: Any, model_id: str, answer: PredictionsStored | LabelsStored) -> None:
+def _count(counter: Any, model_id: str, answer: PredictionsStored | LabelsStored, *, expired: int = 0) -> None:
     label = telemetry.model_label(model_id)
     for outcome, rows in (
         ("accepted", answer.accepted),
         ("duplicate", answer.duplicates),
         ("conflict", len(answer.conflicts)),
+        ("expired", expired),
     ):
         if rows:
             _child(counter, label, outcome).inc(rows)

@@ -260,3 +260,17 @@ class TestCounters:
         text = (await admin.get("http://test/metrics")).text
         for outcome, n in (("accepted", 2), ("duplicate", 2), ("conflict", 1)):
             assert f'assay_predictions_total{{model_id="counted",outcome="{outcome}"}} {n}.0' in text
+
+    async def test_say_what_became_of_labels(
+        self, database: Database, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(telemetry, "_models", set())
+        await make_model(database, "labelled")
+        await admin.post("/models/labelled/predictions", json={"predictions": ROWS})
+        known, old = ROWS[0]["prediction_id"], {"prediction_id": "old", "timestamp": "2001-01-01T00:00:00Z"}
+        for actual in ("1", "1", "0"):
+            labels = [{"prediction_id": known, "actual": actual}, old | {"actual": actual}]
+            await admin.post("/models/labelled/labels", json={"labels": labels})
+        text = (await admin.get("http://test/metrics")).text
+        for outcome, n in (("accepted", 1), ("duplicate", 1), ("conflict", 1), ("expired", 3)):
+            assert f'assay_labels_total{{model_id="labelled",outcome="{outcome}"}} {n}.0' in text

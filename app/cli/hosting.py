@@ -24,7 +24,7 @@ def must_exist(settings: Settings) -> None:
 
 @contextmanager
 def hosted(settings: Settings) -> Iterator[Settings]:
-    """The settings with `database.url` filled in; an embedded server that was started here is ended with the block."""
+    """The settings with `database.url` filled in; an embedded server ends with the last such block on its directory."""
     if settings.database.url is not None:
         yield settings
         return

@@ -1,16 +1,14 @@
 """The embedded PostgreSQL: our own server process on a unix socket, for one machine and no administrator.
 
-The process that takes the lock of the data directory owns the server: it starts it, waits for it and starts it again
-when it dies (back-off up to 30 s). A second process on the same directory attaches. A server left behind by a killed
-owner is adopted, not fought. Started by root, the server runs as an unprivileged user.
+The process that takes the lock of the data directory owns the server: it starts it, watches it and starts it again
+when it dies (back-off up to 30 s). Other processes on the same directory attach; when the owner ends, in whatever way,
+one of them owns the server next. Who leaves last ends it. Started by root, it runs as an unprivileged user.
 """
 
-import fcntl
 import hashlib
 import importlib.util
 import logging
 import os
-import pwd
 import shutil
 import signal
 import stat
@@ -18,14 +16,18 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from app.db.presence import Presence
+from app.db.unprivileged import let_through, unprivileged
 
 logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0  # crash recovery replays at most one checkpoint's WAL; measured well under a second
-BACKOFF_MAX_S = 30.0
+BACKOFF_S, BACKOFF_MAX_S = 0.1, 30.0
+WATCH_S = 0.1  # how soon an end is noticed: the server's by its owner, the owner's by who is attached
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # cgroup v2, as a container sees itself
 DATABASE = "assay"
 OWNER = "assay"
@@ -94,7 +96,7 @@ class EmbeddedServer:
         self._root = data_dir.resolve()
         self._data = self._root / "postgres"
         self._bin = programs or binaries()
-        self._user = _unprivileged(run_as) if os.geteuid() == 0 else None
+        self._user = unprivileged(run_as) if os.geteuid() == 0 else None
         self._parameters = {**tuning(), **(parameters or {})}
         if programs is None:
             self._parameters.setdefault("summarize_wal", "on")  # incremental backups need it from the first start
@@ -102,9 +104,11 @@ class EmbeddedServer:
         self._sockets = (
             Path(tempfile.gettempdir()) / f"assay-{digest}"
         )  # outside the data: sockets don't belong in backups
-        self._lock: IO[bytes] | None = None
+        self._presence = Presence(self._root)
         self._process: subprocess.Popen[bytes] | None = None
+        self._tried = -BACKOFF_MAX_S  # when it was started, by the monotonic clock
         self._keeper: threading.Thread | None = None
+        self._turn = threading.Lock()  # nothing is spawned once `_stopping` is set
         self._stopping = threading.Event()
 
     @property
@@ -115,47 +119,42 @@ class EmbeddedServer:
     @property
     def owned(self) -> bool:
         """Whether this process is the one that keeps the server."""
-        return self._lock is not None
+        return self._presence.owner
 
     def start(self) -> None:
-        """Owns or attaches; returns when connections are answered."""
+        """Owns or attaches; returns when the database answers."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._take_lock():
-            self._wait_until(self._has_database)
-            return
-        self._prepare_folders()
-        if not (self._data / "PG_VERSION").exists():
-            self._initialise()
-        if not self._ready():
-            self._spawn()
-        self._wait_until(self._ready)
-        self._ensure_database()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (self._presence.enter() and self._brought_up()):
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError(
+                    f"the embedded database gave no answer in {START_TIMEOUT_S:.0f} s; see {self._root}/postgres.log"
+                )
+            time.sleep(0.02)
         self._keeper = threading.Thread(target=self._keep, name="postgres-keeper", daemon=True)
         self._keeper.start()
 
     def stop(self) -> None:
-        """Ends the server if it is ours (fast shutdown: sessions are cut, nothing committed is lost)."""
-        if self._lock is None:
-            return
-        self._stopping.set()
-        pid = self._pid()
-        if pid is not None:
-            _signal(pid, signal.SIGINT)
-            self._wait_until_gone(pid)
+        """Ends the server if nobody else is here (fast shutdown: sessions are cut, nothing committed is lost)."""
+        with self._turn:
+            self._stopping.set()
         if self._keeper is not None:
-            self._keeper.join(timeout=5)
-        shutil.rmtree(self._sockets, ignore_errors=True)
-        self._lock.close()
-        self._lock = None
+            self._keeper.join()
+        if self._presence.last():
+            self._end()
+        self._presence.leave()
 
-    def _take_lock(self) -> bool:
-        handle = (self._root / "postgres.lock").open("ab")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
+    def _brought_up(self) -> bool:
+        """Whether the database answers; the owner makes what is missing."""
+        if not self._presence.own():
+            return self._has_database()
+        if self._process is None:
+            self._spawn()
+        if not self._lives() and self._process is not None:
+            raise EmbeddedServerError(f"the embedded database did not start:\n{self._last_words()}")
+        if not self._ready():
             return False
-        self._lock = handle
+        self._ensure_database()
         return True
 
     def _prepare_folders(self) -> None:
@@ -167,7 +166,7 @@ class EmbeddedServer:
         if self._user:
             os.chown(self._sockets, uid, self._user.pw_gid)
             for path in (self._root, self._bin, self._sockets):
-                _let_through(path)
+                let_through(path)
         self._sockets.chmod(0o700)
 
     def _initialise(self) -> None:
@@ -190,6 +189,17 @@ class EmbeddedServer:
         fresh.rename(self._data)
 
     def _spawn(self) -> None:
+        """Unless one runs, which a former owner started."""
+        with self._turn:
+            if self._stopping.is_set() or self._pid() is not None:
+                return
+            self._tried = time.monotonic()
+            self._prepare_folders()
+            if not (self._data / "PG_VERSION").exists():
+                self._initialise()
+            self._launch()
+
+    def _launch(self) -> None:
         command = [str(self._bin / "postgres"), "-D", str(self._data), "-k", str(self._sockets), "-h", ""]
         for name, value in self._parameters.items():
             command += ["-c", f"{name}={value}"]
@@ -205,44 +215,38 @@ class EmbeddedServer:
             )
 
     def _keep(self) -> None:
-        """Waits for the server and starts it again when it ends without having been asked to."""
-        delay = 0.1
-        while not self._stopping.is_set():
-            started = time.monotonic()
-            self._wait_for_end()
-            if self._stopping.is_set():
-                return
-            delay = 0.1 if time.monotonic() - started > BACKOFF_MAX_S else min(delay * 2, BACKOFF_MAX_S)
-            logger.warning("the embedded database ended; starting it again in %.1f s", delay)
-            if self._stopping.wait(delay):
-                return
-            self._spawn()
+        """Owns the server once nobody else does, and starts it again when it ends without having been asked to."""
+        delay = BACKOFF_S
+        while not self._stopping.wait(WATCH_S):
+            try:
+                if not self._presence.own() or self._lives():
+                    continue
+                settled = time.monotonic() - self._tried > BACKOFF_MAX_S
+                delay = BACKOFF_S if settled else min(delay * 2, BACKOFF_MAX_S)
+                logger.warning("the embedded database ended; starting it again in %.1f s", delay)
+                if self._stopping.wait(delay):
+                    return
+                self._spawn()
+            except (OSError, EmbeddedServerError) as error:
+                logger.warning("the embedded database can't be kept: %s", error)
+                self._stopping.wait(delay)
 
-    def _wait_for_end(self) -> None:
-        if self._process is not None:
-            self._process.wait()
-            return
-        pid = self._pid()  # adopted: not our child, so it is watched instead of waited for
-        while pid is not None and _alive(pid) and not self._stopping.wait(0.2):
-            continue
+    def _lives(self) -> bool:
+        pid = self._pid()
+        if pid is None:
+            return False
+        if "stopping" in self._pid_file()[-1:]:  # somebody's SIGTERM: it refuses who comes, and waits for us to go
+            _signal(pid, signal.SIGINT)
+        return True
 
-    def _wait_until(self, reached: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not reached():
-            if self._process is not None and self._process.poll() is not None:
-                raise EmbeddedServerError(f"the embedded database did not start:\n{self._last_words()}")
-            if time.monotonic() > deadline:
-                raise EmbeddedServerError(
-                    f"the embedded database gave no answer in {START_TIMEOUT_S:.0f} s; see {self._root}/postgres.log"
-                )
-            time.sleep(0.02)
-
-    def _wait_until_gone(self, pid: int) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while _alive(pid) and time.monotonic() < deadline:
-            if self._process is not None:
-                self._process.poll()
-            time.sleep(0.02)
+    def _end(self) -> None:
+        pid = self._pid()
+        if pid is not None:
+            _signal(pid, signal.SIGINT)
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while self._runs(pid) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _ready(self) -> bool:
         if not self._sockets.exists():
@@ -268,12 +272,29 @@ class EmbeddedServer:
             raise EmbeddedServerError(f"createdb: {done.stderr.strip()}")
 
     def _pid(self) -> int | None:
-        if self._process is not None:
-            return self._process.pid if self._process.poll() is None else None
+        """Of the server that runs on our data, whoever started it."""
+        if self._process is not None and self._process.poll() is None:
+            return self._process.pid
         try:
-            return int((self._data / "postmaster.pid").read_text().splitlines()[0])
-        except (OSError, ValueError, IndexError):
+            pid = int(self._pid_file()[0])
+        except (ValueError, IndexError):
             return None
+        return pid if self._runs(pid) else None
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (self._data / "postmaster.pid").read_text().split()
+        except OSError:
+            return []
+
+    def _runs(self, pid: int) -> bool:
+        """Whether that is our server: ids come again, and one that nobody waited for is a zombie without arguments."""
+        if self._process is not None and self._process.pid == pid:
+            return self._process.poll() is None
+        try:
+            return os.fsencode(self._data) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return not Path("/proc/self").exists() and _alive(pid)
 
     def _last_words(self) -> str:
         return "\n".join((self._root / "postgres.log").read_text(errors="replace").splitlines()[-15:])
@@ -294,32 +315,6 @@ class EmbeddedServer:
         if self._user is None:
             return {}
         return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
-
-
-def _unprivileged(name: str) -> pwd.struct_passwd:
-    """The system user the server runs as; made if missing, `nobody` where none can be made."""
-    try:
-        return pwd.getpwnam(name)
-    except KeyError:
-        useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if useradd:
-        subprocess.run(  # noqa: S603
-            [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name],
-            check=False,
-            capture_output=True,
-        )
-    try:
-        return pwd.getpwnam(name)
-    except KeyError:
-        return pwd.getpwnam("nobody")
-
-
-def _let_through(path: Path) -> None:
-    """Lets others pass (not list) the folders above `path` that are ours: the server's user must reach its files."""
-    for folder in (path, *path.parents):
-        state = folder.stat()
-        if state.st_uid == os.geteuid() and not state.st_mode & stat.S_IXOTH:
-            folder.chmod(stat.S_IMODE(state.st_mode) | stat.S_IXOTH)
 
 
 def _alive(pid: int) -> bool:

@@ -141,6 +141,22 @@ def scraped(url: str) -> float:
     return sum(sample.value for sample in requests.samples if sample.labels.get("route") == LIVE)
 
 
+class TestOnOneDataDirectory:
+    def test_a_server_goes_on_when_the_worker_that_began_the_database_ends(self, folder: Path) -> None:
+        with Running(folder, "worker") as worker:
+            worker.wait_for((worker.data / "postgres/postmaster.pid").exists)
+            with Running(folder, "serve") as command:
+                command.wait_until_ready()
+                postmaster = command.postmaster()
+                assert worker.end() == 0
+                deadline = time.monotonic() + 3
+                while time.monotonic() < deadline:
+                    assert httpx.get(f"{command.url}/api/v1/system/health/ready").status_code == 200
+                assert command.end() == 0
+        assert not (folder / "data/postgres/postmaster.pid").exists()
+        assert not Path(f"/proc/{postmaster}/exe").exists()
+
+
 class TestMigrate:
     def test_brings_an_embedded_database_up_to_date_and_ends_it(self, folder: Path) -> None:
         done = completed(folder, "migrate")

@@ -3,13 +3,18 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from app.db.embedded import EmbeddedServer, memory, tuning
+from tests.cli.running import alive
 from tests.support.tools import OTHER_POSTGRES
 
 SMALL = {"shared_buffers": "32MB"}
@@ -82,12 +87,11 @@ class TestEmbeddedServer:
             assert await asyncio.gather(*map(answer, several)) == [1] * 8
             assert [each.owned for each in several].count(True) == 1
         finally:
-            for each in several:
+            for each in sorted(several, key=lambda each: each.owned):
                 each.stop()
 
     async def test_is_started_again_after_kill_9(self, own: EmbeddedServer, folder: Path) -> None:
-        pid = int((folder / "data/postgres/postmaster.pid").read_text().splitlines()[0])
-        os.kill(pid, signal.SIGKILL)
+        os.kill(postmaster(folder), signal.SIGKILL)
         assert await ask_until_answered(own, "select 1", seconds=10) == 1
 
     async def test_starts_again_on_its_data(self, folder: Path) -> None:
@@ -101,5 +105,117 @@ class TestEmbeddedServer:
         again.stop()
 
     def test_runs_as_nobody_special_when_started_by_root(self, own: EmbeddedServer, folder: Path) -> None:
-        pid = int((folder / "data/postgres/postmaster.pid").read_text().splitlines()[0])
-        assert Path(f"/proc/{pid}").stat().st_uid != 0
+        assert Path(f"/proc/{postmaster(folder)}").stat().st_uid != 0
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from app.cli.stopping import in_order
+from app.db.embedded import EmbeddedServer
+from tests.db.test_embedded import SMALL
+from tests.support.tools import OTHER_POSTGRES
+
+server = EmbeddedServer(Path(sys.argv[1]), parameters=SMALL, programs=OTHER_POSTGRES)
+with in_order():
+    try:
+        server.start()
+        print("owner" if server.owned else "attached", flush=True)
+        time.sleep(600)
+    finally:
+        server.stop()
+"""
+
+
+@contextmanager
+def holding(folder: Path, number: int = 1) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes on one data directory, of which the first is the owner."""
+    command = [sys.executable, "-c", HOLDING, str(folder / "data")]
+    started: list[subprocess.Popen[str]] = []
+    try:
+        for _ in range(number):
+            started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            assert started[-1].stdout is not None
+            assert started[-1].stdout.readline() == ("attached\n" if started[1:] else "owner\n")
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def attached(folder: Path) -> Iterator[tuple[EmbeddedServer, subprocess.Popen[str]]]:
+    """Us, and the owner, which is another process."""
+    with holding(folder) as (owner,):
+        server = EmbeddedServer(folder / "data", parameters=SMALL, programs=OTHER_POSTGRES)
+        try:
+            server.start()
+            assert not server.owned
+            yield server, owner
+        finally:
+            server.stop()
+    assert not (folder / "data/postgres/postmaster.pid").exists()
+
+
+def postmaster(folder: Path) -> int:
+    return int((folder / "data/postgres/postmaster.pid").read_text().splitlines()[0])
+
+
+async def owned(server: EmbeddedServer) -> None:
+    """Returns when the server is ours, which takes a moment."""
+    async with asyncio.timeout(2):
+        while not server.owned:  # noqa: ASYNC110  nothing tells of it
+            await asyncio.sleep(0.02)
+
+
+Attached = tuple[EmbeddedServer, subprocess.Popen[str]]
+
+
+class TestWhenTheOwnerEnds:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+    async def test_who_is_attached_keeps_the_server_from_then_on(
+        self, attached: Attached, folder: Path, number: int
+    ) -> None:
+        server, owner = attached
+        connection = await asyncpg.connect(server.url)
+        owner.send_signal(number)
+        await asyncio.to_thread(owner.wait)
+        await owned(server)
+        assert await connection.fetchval("select 1") == 1  # nobody was cut off
+        os.kill(postmaster(folder), signal.SIGKILL)
+        assert await ask_until_answered(server, "select 1", seconds=10) == 1
+        await connection.close()
+
+    async def test_with_its_server_that_is_started_again(self, attached: Attached, folder: Path) -> None:
+        server, owner = attached
+        before = postmaster(folder)
+        owner.kill()
+        os.kill(before, signal.SIGKILL)
+        assert await ask_until_answered(server, "select 1", seconds=10) == 1
+        assert server.owned
+        assert postmaster(folder) != before
+
+    async def test_with_all_that_a_service_manager_ends_sessions_do_not_keep_it(
+        self, attached: Attached, folder: Path
+    ) -> None:
+        """Its SIGTERM goes to the server as well, which would refuse whoever comes until the last session has ended."""
+        server, owner = attached
+        connection, before = await asyncpg.connect(server.url), postmaster(folder)
+        os.kill(before, signal.SIGTERM)
+        owner.terminate()
+        assert await ask_until_answered(server, "select 1", seconds=10) == 1
+        assert postmaster(folder) != before
+        connection.terminate()
+
+    async def test_at_the_same_moment_as_all_others_the_server_ends(self, folder: Path) -> None:
+        for _ in range(3):
+            with holding(folder, 3) as processes:
+                pid = postmaster(folder)
+                for process in processes:
+                    process.terminate()
+                assert [process.wait(30) for process in processes] == [0] * 3
+                async with asyncio.timeout(5):
+                    while alive(pid):  # noqa: ASYNC110  until whoever has inherited it has waited for it
+                        await asyncio.sleep(0.02)
+                assert not (folder / "data/postgres/postmaster.pid").exists()

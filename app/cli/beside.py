@@ -27,12 +27,8 @@ def worker_beside(settings: Settings) -> Iterator[Callable[[], None]]:
     beside = _Beside(settings)
     watching = threading.Thread(target=beside.watch, daemon=True)
 
-    def start() -> None:
-        share_metrics(settings)
-        watching.start()
-
     try:
-        yield start
+        yield watching.start
     finally:
         beside.end()
         if watching.ident is not None:
@@ -49,11 +45,12 @@ class _Beside:
         self._process: subprocess.Popen[bytes] | None = None
 
     def watch(self) -> None:
+        folder = share_metrics(self._settings)
         while not self._stop.is_set():
             with self._turn:
                 if self._stop.is_set():
                     return
-                self._process = subprocess.Popen(self._command, env=environment(self._settings))  # noqa: S603
+                self._process = subprocess.Popen(self._command, env=environment(self._settings, folder))  # noqa: S603
             self._process.wait()
             self._stop.wait(RESTART_S)
 
@@ -68,23 +65,26 @@ class _Beside:
             self._process.kill()
 
 
-def share_metrics(settings: Settings) -> None:
-    """A new folder for what the worker counts, unless there is one that all of this machine count into."""
-    if not os.environ.get(SHARED):
-        shared_metrics.empty(_folder(settings))
-        telemetry.tell_also(_folder(settings))
+def share_metrics(settings: Settings) -> Path:
+    """Where the worker counts: a folder that we tell from here on, unless there is one that all of us count into."""
+    if given := os.environ.get(SHARED):
+        return Path(given)
+    folder = counted_into(settings)
+    telemetry.tell_also(folder)
+    return folder
 
 
-def _folder(settings: Settings) -> Path:
-    return settings.data_dir.resolve() / "metrics"
+def counted_into(settings: Settings) -> Path:
+    """A new folder for what the processes that this one starts count."""
+    return shared_metrics.own_folder(settings.data_dir.resolve() / "metrics")
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Ours and where the database is: arguments could be read by everybody."""
+def environment(settings: Settings, metrics: Path) -> dict[str, str]:
+    """Ours, where the database is and where to count: arguments could be read by everybody."""
     return os.environ | {
         "ASSAY_DATABASE__URL": address(settings),
         "ASSAY_DATA_DIR": str(settings.data_dir.resolve()),
         "ASSAY_LOG__LEVEL": settings.log.level,
         "ASSAY_LOG__FORMAT": settings.log.format,
-        SHARED: os.environ.get(SHARED) or str(_folder(settings)),
+        SHARED: str(metrics),
     }

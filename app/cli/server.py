@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
+from app.cli.beside import SHARED, counted_into
 from app.cli.collector import resting, spare
 from app.cli.connection import BoundedConfig
 from app.cli.hosting import address
@@ -113,8 +114,10 @@ def _prepare_workers(settings: Settings) -> None:
     os.environ["ASSAY_DATABASE__URL"] = address(settings)
     os.environ["ASSAY_PORT"] = str(settings.port)
     os.environ["ASSAY_DATA_DIR"] = str(settings.data_dir.resolve())
-    folder = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(settings.data_dir.resolve() / "metrics"))
-    shared_metrics.empty(Path(folder))
+    if folder := os.environ.get(SHARED):
+        shared_metrics.empty(Path(folder))
+    else:
+        os.environ[SHARED] = str(counted_into(settings))
 
 
 class _Single(Server):

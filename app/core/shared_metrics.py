@@ -20,13 +20,9 @@ from prometheus_client.samples import Sample
 
 def claim(folder: Path) -> str:
     """The lowest number that nobody holds, held until this process ends; gauges of who had it before are gone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in map(str, itertools.count()):
-        descriptor = _lock(folder, number)
-        if descriptor is not None:  # it stays open on purpose
-            mark_process_dead(number, folder)  # type: ignore[no-untyped-call]
-            return number
-    raise AssertionError("unreachable: numbers don't end")
+    number = _claimed(folder)
+    mark_process_dead(number, folder)  # type: ignore[no-untyped-call]
+    return number
 
 
 def registry(folder: Path) -> CollectorRegistry:
@@ -73,6 +69,16 @@ def _series(sample: Sample) -> tuple[str, frozenset[tuple[str, str]]]:
     return sample.name, frozenset(sample.labels.items())
 
 
+def own_folder(among: Path) -> Path:
+    """An empty folder that is this process's until it ends: its children count there, and nobody else's.
+
+    Numbered like processes: their ids come again in containers, and a port may be handed from one server to the next.
+    """
+    folder = among / _claimed(among)
+    empty(folder)
+    return folder
+
+
 def empty(folder: Path) -> None:
     """Removes what ended processes left: a new run counts from nothing. Called before any worker starts."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +86,14 @@ def empty(folder: Path) -> None:
         with _if_free(folder, _number(file)) as dead:
             if dead:
                 file.unlink(missing_ok=True)
+
+
+def _claimed(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in map(str, itertools.count()):
+        if _lock(folder, number) is not None:  # it stays open on purpose
+            return number
+    raise AssertionError("unreachable: numbers don't end")
 
 
 def _number(file: Path) -> str:

@@ -82,6 +82,7 @@ class TestServe:
 
             told = self.whichever_is_asked_tells_the_sum(command)
             self.a_killed_worker_is_replaced_and_its_total_stays(command, told)
+            self.another_on_its_directory_counts_for_itself(command)
 
             left = workers(command.process.pid)
             command.signal_group(signal.SIGTERM)
@@ -106,11 +107,21 @@ class TestServe:
         each_answers_more_than(command, before)
         assert scraped(command.url) == sum(answered_by_each(command).values()) > told
 
+    def another_on_its_directory_counts_for_itself(self, command: Running) -> None:
+        told, other = scraped(command.url), ["serve", "--no-migrate", "--worker"]
+        settings = {name: command.environment[name] for name in ("ASSAY_DATABASE__URL", "ASSAY_DATA_DIR")}
+        with Running(command.data, *other, **settings) as second:
+            second.wait_until_ready()
+            second.wait_for((command.data / "metrics/1").is_dir)
+            assert scraped(second.url) == 0
+            assert second.end() == 0
+        assert scraped(command.url) == told
+
 
 def answered_by_each(command: Running) -> dict[str, float]:
     """How often liveness was answered, by the file of each worker that did so."""
     counted = {}
-    for file in (command.data / "metrics").glob("counter_*.db"):
+    for file in (command.data / "metrics/0").glob("counter_*.db"):
         for family in MultiProcessCollector.merge([str(file)]):
             for sample in family.samples:
                 if sample.labels.get("route") == LIVE:

@@ -97,6 +97,37 @@ class TestSeveralProcesses:
             shared_metrics.empty(tmp_path)
             assert total(living.told()) == 4
 
+    def test_that_each_start_others_have_a_folder_each(self, tmp_path: Path) -> None:
+        """What one of them counted neither goes when another ends or starts, nor is told by it."""
+        with starting(tmp_path) as first, starting(tmp_path) as second:
+            assert first != second
+            with counting(first, 3) as living:
+                (second / "counter_0.db").touch()
+                with starting(tmp_path) as third:
+                    assert third not in (first, second)
+                assert total(living.told()) == 3
+        with starting(tmp_path) as again, starting(tmp_path) as once_more:
+            assert [again, once_more] == [first, second]
+            assert not [*tmp_path.glob("*/*.db")]
+
+
+STARTING = """
+import pathlib, sys
+from app.core import shared_metrics
+print(shared_metrics.own_folder(pathlib.Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def starting(among: Path) -> Iterator[Path]:
+    """The folder of a process that lives as long as the block, for what it starts to count."""
+    command = [sys.executable, "-c", STARTING, str(among)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield Path(process.stdout.readline().rstrip())
+        process.kill()
+
 
 @dataclass(frozen=True, slots=True)
 class Counting:

@@ -2,7 +2,8 @@
 
 A link closes an hour. It holds the SHA-256 of every row of the hour (so that a row which is not as it was can be named)
 and the digest over these and over the link before (so that links stand or fall together). Its seal is an HMAC with a
-key that is not in the database: whoever can write there can rewrite rows and links, but not seals.
+key that is not in the database: whoever can write there can rewrite rows and links, but not seals. The head says which
+link is the last, under a seal of its own: links that are taken from the end are missed.
 """
 
 import hashlib
@@ -14,17 +15,17 @@ from datetime import datetime
 from typing import Literal
 
 from app.core.clock import from_datetime
-from app.db.tables.audit import AuditLinkTable, AuditTable
+from app.db.tables.audit import AuditHeadTable, AuditLinkTable, AuditTable
 
 START = bytes(32)  # stands for the link before the first
 LEAF = 32  # bytes of SHA-256
 
-Kind = Literal["changed", "removed", "inserted", "link"]
+Kind = Literal["changed", "removed", "inserted", "link", "head", "cut"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something is not as it was closed. `row` None: it is the link of the hour itself."""
+    """Something is not as it was closed. `row` None: it is the link of the hour itself, or the chain's end."""
 
     kind: Kind
     hour: datetime  # its end
@@ -44,12 +45,31 @@ class SealingKeys:
 
     def fits(self, link: AuditLinkTable) -> bool | None:
         """None where the key is not known here."""
-        key = self._known.get(link.sealed_with)
-        return None if key is None else hmac.compare_digest(hmac.digest(key, link.digest, "sha256"), link.seal)
+        return self._fits(link, link.digest)
+
+    def seal_head(self, head: AuditHeadTable) -> None:
+        head.seal, head.sealed_with = self.seal(_told_by(head))
+
+    def fits_head(self, head: AuditHeadTable) -> bool | None:
+        """As `fits`."""
+        return self._fits(head, _told_by(head))
+
+    def current(self, head: AuditHeadTable) -> bool:
+        """Whether it is sealed with the key that seals now."""
+        return head.sealed_with == name_of(self._current)
+
+    def _fits(self, sealed: AuditLinkTable | AuditHeadTable, told: bytes) -> bool | None:
+        key = self._known.get(sealed.sealed_with)
+        return None if key is None else hmac.compare_digest(hmac.digest(key, told, "sha256"), sealed.seal)
 
 
 def name_of(key: bytes) -> str:
     return hashlib.sha256(b"assay audit key\0" + key).hexdigest()[:16]
+
+
+def _told_by(head: AuditHeadTable) -> bytes:
+    """Longer than a digest: no seal of a link is one of a head."""
+    return b"head" + from_datetime(head.hour).to_bytes(8, "big") + head.digest
 
 
 def leaf(row: AuditTable) -> bytes:
@@ -70,29 +90,45 @@ def leaf(row: AuditTable) -> bytes:
     return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
-def digest_of(before: bytes, hour: datetime, last_id: int, ids: Sequence[int], leaves: bytes) -> bytes:
+def digest_of(before: bytes, link: AuditLinkTable) -> bytes:
     """The digest of a link whose predecessor has the digest `before`."""
-    told = json.dumps([before.hex(), from_datetime(hour), last_id, list(ids), leaves.hex()], separators=(",", ":"))
-    return hashlib.sha256(told.encode()).digest()
+    told = [before.hex(), from_datetime(link.hour), link.last_id, list(link.ids), link.leaves.hex()]
+    told += [] if link.number is None else [link.number]
+    return hashlib.sha256(json.dumps(told, separators=(",", ":")).encode()).digest()
 
 
 def link_of(
-    before: bytes, hour: datetime, rows: Sequence[AuditTable], keys: SealingKeys, at: datetime
+    last: AuditLinkTable | None, hour: datetime, rows: Sequence[AuditTable], keys: SealingKeys, at: datetime
 ) -> AuditLinkTable:
-    """The link that closes `rows`, which are not none and in order."""
-    ids, leaves = [row.id for row in rows], b"".join(map(leaf, rows))
-    digest = digest_of(before, hour, ids[-1], ids, leaves)
-    seal, name = keys.seal(digest)
-    return AuditLinkTable(
+    """The link that follows the last one and closes `rows`, which are not none and in order."""
+    link = AuditLinkTable(
         hour=hour,
-        last_id=ids[-1],
-        ids=ids,
-        leaves=leaves,
-        digest=digest,
-        seal=seal,
-        sealed_with=name,
+        last_id=rows[-1].id,
+        ids=[row.id for row in rows],
+        leaves=b"".join(map(leaf, rows)),
         closed_at=at,
+        number=1 if last is None or last.number is None else last.number + 1,
     )
+    link.digest = digest_of(START if last is None else last.digest, link)
+    link.seal, link.sealed_with = keys.seal(link.digest)
+    return link
+
+
+def head_of(link: AuditLinkTable, keys: SealingKeys) -> AuditHeadTable:
+    """The head of a chain that ends with the link."""
+    head = AuditHeadTable(one=True, hour=link.hour, digest=link.digest)
+    keys.seal_head(head)
+    return head
+
+
+def end_findings(head: AuditHeadTable | None, last: AuditLinkTable | None, keys: SealingKeys) -> list[Finding]:
+    """Whether the chain ends where its head says. A seal that can't be checked is as good as none: anybody can make
+    one. A link with a number had a head above it."""
+    if head is None:
+        return [] if last is None or last.number is None else [Finding("head", last.hour)]
+    if not keys.fits_head(head):
+        return [Finding("head", head.hour)]
+    return [] if last is not None and last.digest == head.digest else [Finding("cut", head.hour)]
 
 
 def findings(before: bytes, link: AuditLinkTable, rows: Sequence[AuditTable], keys: SealingKeys) -> list[Finding]:
@@ -100,7 +136,7 @@ def findings(before: bytes, link: AuditLinkTable, rows: Sequence[AuditTable], ke
 
     Where the link itself is not what it was, it can't tell which rows are new, only which of its own are not right.
     """
-    intact = link.digest == digest_of(before, link.hour, link.last_id, link.ids, link.leaves)
+    intact = link.digest == digest_of(before, link)
     intact = intact and keys.fits(link) is not False
     closed = {number: link.leaves[at * LEAF : (at + 1) * LEAF] for at, number in enumerate(link.ids)}
     standing = {row.id: leaf(row) for row in rows}

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.engine import ReadSession, Session
-from app.db.tables.audit import AuditLinkTable, AuditTable
+from app.db.tables.audit import AuditHeadTable, AuditLinkTable, AuditTable
 
 LOCK = 0x0A55AD  # whoever writes a row holds it shared till its transaction ends: the migration 0005_identity
 CLOSING = LOCK + 1
@@ -65,6 +65,15 @@ async def close_alone(session: Session) -> None:
 
 async def last_link(session: AsyncSession) -> AuditLinkTable | None:
     return await session.scalar(select(AuditLinkTable).order_by(AuditLinkTable.hour.desc()).limit(1))
+
+
+async def head(session: AsyncSession) -> AuditHeadTable | None:
+    return await session.get(AuditHeadTable, True)
+
+
+async def move_head(session: Session, moved: AuditHeadTable) -> None:
+    """Makes it where there is none."""
+    await session.merge(moved)
 
 
 async def links(session: ReadSession) -> AsyncIterator[AuditLinkTable]:

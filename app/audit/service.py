@@ -13,7 +13,7 @@ from app.core.clock import Clock, to_datetime
 from app.core.settings import Settings
 from app.db import paging
 from app.db.engine import Database
-from app.db.tables.audit import AuditTable
+from app.db.tables.audit import AuditLinkTable, AuditTable
 
 log = structlog.get_logger()
 
@@ -67,11 +67,14 @@ class AuditChain:
         closed = 0
         while await self._close_next():
             closed += 1
+        await self._seal_head_anew()
         return closed
 
     async def verify(self) -> Report:
-        """Of one snapshot: names each row of a closed hour that was changed, removed or put in, and each such link."""
+        """Of one snapshot: names each row of a closed hour that was changed, removed or put in, and each such link, and
+        tells where hours were taken from the chain's end."""
         seen, unknown, last_id = 0, 0, BELOW_ALL
+        last: AuditLinkTable | None = None
         digests: list[bytes] = []
         found: list[Finding] = []
         async with self._database.read() as session:
@@ -80,8 +83,9 @@ class AuditChain:
                 found += chain.findings(digests[-1] if digests else chain.START, link, rows, self._keys)
                 unknown += self._keys.fits(link) is None
                 digests.append(link.digest)
-                seen, last_id = seen + len(rows), link.last_id
+                seen, last_id, last = seen + len(rows), link.last_id, link
                 session.expunge_all()  # a long chain needs the memory of one hour
+            found += chain.end_findings(await repository.head(session), last, self._keys)
             still_open = await repository.count_after(session, last_id)
         return Report(seen, tuple(digest.hex() for digest in digests), still_open, unknown, tuple(found))
 
@@ -103,11 +107,24 @@ class AuditChain:
                 return False
             to = await repository.last_before(session, hour, above, settled)
             rows = await repository.rows(session, above, to)
-            link = chain.link_of(chain.START if last is None else last.digest, hour, rows, self._keys, now)
+            link = chain.link_of(last, hour, rows, self._keys, now)
             session.add(link)
+            cut = chain.end_findings(await repository.head(session), last, self._keys)
+            if not cut:  # else it stays where it is, as the witness
+                await repository.move_head(session, chain.head_of(link, self._keys))
+        if cut:
+            log.error("the audit's chain does not end where its head says: run `assay audit verify`")
         # The log is kept elsewhere: with a digest from there `assay audit verify --holds` sees a chain made anew.
         log.info("an hour of the audit is closed", hour=hour.isoformat(), rows=len(rows), digest=link.digest.hex())
         return True
+
+    async def _seal_head_anew(self) -> None:
+        """With the secret of now, while the earlier one is known that vouches for it."""
+        async with self._database.write() as session:
+            await repository.close_alone(session)
+            head = await repository.head(session)
+            if head is not None and not self._keys.current(head) and self._keys.fits_head(head):
+                self._keys.seal_head(head)
 
 
 def _end_of(moment: datetime) -> datetime:

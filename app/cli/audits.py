@@ -16,6 +16,8 @@ _SAID = {
     "changed": "row {row} was changed after its hour was closed",
     "removed": "row {row} was removed after its hour was closed",
     "inserted": "row {row} was put in after its hour was closed",
+    "head": "the chain's head, which says where it ends, was changed or removed, or its secret is not known here",
+    "cut": "the chain ended here, and does not any more: hours were taken from its end",
     "link": "the link that closes the hour was changed, or the one before it was removed",
 }
 

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 import asyncpg
 import pytest
 
-from app.audit.chain import Finding, SealingKeys
+from app.audit import repository
+from app.audit.chain import START, Finding, SealingKeys, digest_of, leaf
 from app.audit.service import AuditChain
 from app.core.clock import FrozenClock, to_datetime
 from app.core.exchange import acting
 from app.db import audit
 from app.db.engine import Database
+from app.db.tables.audit import AuditLinkTable
 from tests.support.times import NOON
 
 KEY = b"k" * 32
@@ -47,6 +49,8 @@ async def tamper(database: Database, *statements: str) -> None:
             await connection.execute(f"alter table {table} disable trigger user")
         for statement in statements:
             await connection.execute(statement)
+        for table, trigger in (("audit", "numbered"), ("audit", "kept"), ("audit_link", "kept")):
+            await connection.execute(f"alter table {table} enable always trigger {trigger}")
 
 
 def hour(number: int) -> datetime:
@@ -169,6 +173,68 @@ class TestTampering:
                         await connection.execute(statement)
 
 
+CUT = ("delete from audit_link where last_id = 15", "delete from audit where id > 10")
+NO_HEAD = "delete from audit_head"
+OLD_END = "update audit_head set (hour, digest) = (select hour, digest from audit_link where last_id = 10)"
+OLD_SEAL = "update audit_head set (seal, sealed_with) = (select seal, {name} from audit_link where last_id = 10)"
+
+
+class TestTheEndIsMissed:
+    """By whoever owns the database and knows no secret."""
+
+    @pytest.mark.parametrize(
+        ("statements", "finding"),
+        [
+            (["delete from audit", "delete from audit_link"], ("cut", 3)),
+            (CUT, ("cut", 3)),
+            ([CUT[0], "update audit set actor = 'user:2' where id = 12"], ("cut", 3)),  # for it to be closed again
+            ([*CUT, NO_HEAD], ("head", 2)),
+            ([*CUT, OLD_END], ("head", 2)),
+            ([*CUT, OLD_END, OLD_SEAL.format(name="sealed_with")], ("head", 2)),  # a link's seal is none of a head
+            ([*CUT, OLD_END, OLD_SEAL.format(name="'unheard of'")], ("head", 2)),
+            ([NO_HEAD], ("head", 3)),
+            (["update audit_link set number = null", NO_HEAD], ("link", 3)),  # as if from before there was one
+        ],
+    )
+    async def test_also_when_closing_has_gone_on(
+        self,
+        chain: AuditChain,
+        database: Database,
+        clock: FrozenClock,
+        statements: list[str],
+        finding: tuple[str, int],
+    ) -> None:
+        await tamper(database, *statements)
+        kind, closed = finding
+        told = Finding(kind, hour(closed))  # type: ignore[arg-type]
+        assert told in (await chain.verify()).findings
+        await write(database, clock, 2)
+        clock.advance(seconds=7200)
+        assert await chain.close_hours() > 0
+        found = (await chain.verify()).findings
+        assert told in found or (kind == "head" and "head" in {later.kind for later in found})
+
+    async def test_a_chain_from_before_heads_gets_one_with_its_next_hour(
+        self, database: Database, clock: FrozenClock
+    ) -> None:
+        chain = AuditChain(database, clock, SealingKeys(KEY))
+        await write(database, clock, 2)
+        async with database.write() as session:
+            kept = b"".join(map(leaf, await repository.rows(session, 0, 2)))
+            old = AuditLinkTable(hour=hour(1), last_id=2, ids=[1, 2], leaves=kept, closed_at=hour(1))
+            old.digest = digest_of(START, old)
+            old.seal, old.sealed_with = SealingKeys(KEY).seal(old.digest)
+            session.add(old)
+        assert (await chain.verify()).findings == ()
+        clock.advance(seconds=3600)
+        await write(database, clock, 2)
+        clock.advance(seconds=3600)
+        assert await chain.close_hours() == 1
+        assert (await chain.verify()).findings == ()
+        await tamper(database, "delete from audit_link where number = 1")
+        assert (await chain.verify()).findings == (Finding("cut", hour(2)),)
+
+
 class TestAnotherSecret:
     async def test_seals_of_the_retired_one_still_fit(
         self, chain: AuditChain, database: Database, clock: FrozenClock
@@ -180,5 +246,9 @@ class TestAnotherSecret:
     async def test_without_it_the_digests_still_do(
         self, chain: AuditChain, database: Database, clock: FrozenClock
     ) -> None:
-        report = await AuditChain(database, clock, SealingKeys(b"n" * 32)).verify()
+        """While it is known, the head is sealed with the new one: a head that nobody can check vouches for nothing."""
+        alone = AuditChain(database, clock, SealingKeys(b"n" * 32))
+        assert (await alone.verify()).findings == (Finding("head", hour(HOURS)),)
+        assert await AuditChain(database, clock, SealingKeys(b"n" * 32, [KEY])).close_hours() == 0
+        report = await alone.verify()
         assert (report.findings, report.unknown_seals) == ((), HOURS)

@@ -5,11 +5,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from app.db.engine import Database
-from app.db.tables.audit import AuditLinkTable, AuditTable
+from app.db.tables.audit import AuditHeadTable, AuditLinkTable, AuditTable
 from app.db.tables.auth import ApiKey, LogIn, RefreshToken, SigningKey, User
 from app.db.tables.idempotency import IdempotencyTable
 
-TABLES = (User, LogIn, RefreshToken, ApiKey, SigningKey, AuditTable, AuditLinkTable, IdempotencyTable)
+TABLES = (User, LogIn, RefreshToken, ApiKey, SigningKey, AuditTable, AuditLinkTable, AuditHeadTable, IdempotencyTable)
 OURS = {table.__tablename__ for table in TABLES}
 
 

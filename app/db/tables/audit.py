@@ -44,3 +44,16 @@ class AuditLinkTable(Table):
     seal: Mapped[bytes] = mapped_column(LargeBinary)
     sealed_with: Mapped[str] = mapped_column(Text)
     closed_at: Mapped[datetime] = mapped_column(_Moment)
+    number: Mapped[int | None] = mapped_column(BigInteger)  # None: closed before there was a head
+
+
+class AuditHeadTable(Table):
+    """Where the chain ends: one row, which moves with every closed hour. Its seal is not that of a link."""
+
+    __tablename__ = "audit_head"
+
+    one: Mapped[bool] = mapped_column(primary_key=True, default=True)
+    hour: Mapped[datetime] = mapped_column(_Moment)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    seal: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_with: Mapped[str] = mapped_column(Text)

@@ -54,7 +54,7 @@ class Users:
         self, user_id: int, *, role: Role | None = None, disabled: bool | None = None, password: str | None = None
     ) -> User:
         """What is None stays. A new password and being disabled end all log-ins."""
-        hashed = None if password is None else await self._passwords.hash_new(password)
+        hashed = None if password is None else await self._hash_new(user_id, password)
         async with self._database.write() as session:
             admins = await repository.lock_active_admins(session)
             user = await repository.user_by_id(session, user_id, lock=True)
@@ -68,6 +68,14 @@ class Users:
             await self._record_change(session, user, before, password=password is not None)
         self._authenticator.forget()
         return user
+
+    async def _hash_new(self, user_id: int, password: str) -> str:
+        """Hashed in no transaction: it takes its time, and waits for others. An address never changes."""
+        async with self._database.read() as session:
+            user = await repository.user_by_id(session, user_id)
+        if user is None:
+            raise UserNotFound(f"no user has the number {user_id}")
+        return await self._passwords.hash_new(password, user.email)
 
     async def _apply(
         self, session: Session, user: User, *, role: Role | None, disabled: bool | None, password_hash: str | None

@@ -111,11 +111,13 @@ class TestManageUsers:
             assert (await admin.patch(f"/users/{number}", json={"role": "team_lead"})).status_code == 200
             assert (await viewer.get("/auth/me")).status_code == 401
 
+    @pytest.mark.parametrize("password", ["letmeinletmein", "grace@example.com", "Grace@Example.com1"])
     async def test_a_guessable_password_is_no_new_password_either(
-        self, admin: httpx.AsyncClient, client: httpx.AsyncClient
+        self, admin: httpx.AsyncClient, client: httpx.AsyncClient, password: str
     ) -> None:
         number = (await admin.post("/users", json=NEW)).json()["id"]
-        assert (await admin.patch(f"/users/{number}", json={"password": "letmeinletmein"})).status_code == 422
+        answer = await admin.patch(f"/users/{number}", json={"password": password})
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/guessable-password")
         form = {"username": "grace@example.com", "password": PASSWORD}
         assert (await client.post("/auth/token", data=form)).status_code == 200
 
@@ -140,4 +142,5 @@ class TestManageUsers:
 
     async def test_nobody_of_that_number(self, admin: httpx.AsyncClient) -> None:
         assert (await admin.patch("/users/2147483647", json={"disabled": True})).status_code == 404
+        assert (await admin.patch("/users/2147483647", json={"password": PASSWORD})).status_code == 404
         assert (await admin.patch("/users/2147483648", json={"disabled": True})).status_code == 422

@@ -21,8 +21,8 @@ class PrincipalLimits:
         self._failures = Limit("failures", settings.failed_per_address)
         self._barred: dict[str, Usage] = {}  # by address: what it has used up
         self._rows = Limit("rows", settings.ingest_rows)
-        self._account = Limit("account", settings.login_per_account)
-        self._address = Limit("address", settings.login_per_address)
+        self._account = Limit("account", settings.login_per_account, named=True)
+        self._address = Limit("address", settings.login_per_address, named=True)
 
     async def request(self, principal: Principal, exchange: Exchange) -> None:
         """One request of a person, or of an API key where it does not send rows."""
@@ -46,8 +46,7 @@ class PrincipalLimits:
         if used_up.reset_at <= time.time():
             del self._barred[exchange.client]
             return
-        exchange.headers = headers(self._failures, Verdict(refused=used_up))
-        raise refusal(self._failures, used_up)
+        self._told(Verdict(refused=used_up, by=self._failures), exchange, self._failures)
 
     async def anonymous(self, exchange: Exchange) -> None:
         """One request of a caller who has not said who it is; by address."""
@@ -58,18 +57,20 @@ class PrincipalLimits:
         if principal.kind == "key" and n > 0:
             verdict = await self._limits.amount(self._rows, principal.subject, n)
             if exchange is not None:
-                exchange.headers = headers(self._rows, verdict)
+                exchange.headers = headers(verdict, self._rows)
             if verdict.refused is not None:
-                raise refusal(self._rows, verdict.refused)
+                raise refusal(verdict)
 
     async def login(self, account: str, exchange: Exchange) -> None:
         """One try to log in; refused (503) where it can't be counted."""
-        await self._count(self._address, exchange.client, exchange, closed=True)
         name = hashlib.sha256(normalised(account).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        await self._count(self._account, name, exchange, closed=True)
+        asked = [(self._address, exchange.client), (self._account, name)]
+        self._told(await self._limits.requests(asked, closed=True), exchange, self._address, self._account)
 
-    async def _count(self, limit: Limit, key: str, exchange: Exchange, *, closed: bool = False) -> None:
-        verdict = await self._limits.request(limit, key, closed=closed)
-        exchange.headers = headers(limit, verdict)
+    async def _count(self, limit: Limit, key: str, exchange: Exchange) -> None:
+        self._told(await self._limits.request(limit, key), exchange, limit)
+
+    def _told(self, verdict: Verdict, exchange: Exchange, *limits: Limit) -> None:
+        exchange.headers = headers(verdict, *limits)
         if verdict.refused is not None:
-            raise refusal(limit, verdict.refused)
+            raise refusal(verdict)

@@ -1,8 +1,8 @@
 """Rate limits: slowapi's `Limiter` counts, this module asks it without ever stopping the event loop.
 
 slowapi's own middlewares skip the routes of included routers, so the guards ask here instead. Counts live in memory, or
-in Redis when several processes share them. A store that gives no answer within 100 ms is left alone for a second;
-what then happens is the caller's choice (`closed`).
+in Redis when several processes share them; that is asked once for all windows (`windows`). A store that gives no answer
+within 100 ms is left alone for a second; what then happens is the caller's choice (`closed`).
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from slowapi import Limiter
 
 from app.core import telemetry
 from app.core.errors import Problem, Unavailable
+from app.core.windows import RedisWindows, Window
 
 log = structlog.get_logger()
 
@@ -34,6 +35,7 @@ EXACT_UP_TO = 10_000  # a moving window keeps a moment for each request: about 6
 AHEAD = 10_000  # small amounts are taken from the store in parts of this many to the limit
 AHEAD_S = 1.0  # how long such a part may be used
 KEYS = 10_000  # whose parts are kept
+_EXACT, _COUNTERS = "MovingWindowRateLimiter", "SlidingWindowCounterRateLimiter"  # in keys
 _CREDENTIALS = re.compile(r"//[^@/]*@")
 
 
@@ -67,10 +69,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`refused` is the limit that is used up; None: go on. `usages` is empty where the store gave no answer."""
+    """`refused` is what is used up, of the limit `by`; None: go on. No `usages` where the store gave no answer."""
 
     usages: tuple[Usage, ...] = ()
     refused: Usage | None = None
+    by: "Limit | None" = None
+
+
+_Of = tuple["Limit", Window]
 
 
 @dataclass(slots=True)
@@ -101,13 +107,18 @@ class SweptMemory(MemoryStorage):
 class Limit:
     """One set of limits that are counted together under a name: "100/minute;10/second"."""
 
-    def __init__(self, name: str, spec: str) -> None:
+    def __init__(self, name: str, spec: str, *, named: bool = False) -> None:
         self.name = name
+        self._named = named
         items = sorted(parse_many(spec), key=RateLimitItem.get_expiry)
         self.items: tuple[RateLimitItem, ...] = tuple(items)  # the short window first
         self.ahead = min(item.amount for item in items) // AHEAD
         self.exact = all(item.amount <= EXACT_UP_TO for item in items)
-        self.policy = ", ".join(f'"{item.GRANULARITY.name}";q={item.amount};w={item.get_expiry()}' for item in items)
+        self.policy = ", ".join(f'"{self.called(item)}";q={item.amount};w={item.get_expiry()}' for item in items)
+
+    def called(self, item: RateLimitItem) -> str:
+        """A window's name in headers. Log-ins are told of two limits at once, so theirs say whose they are."""
+        return f"{self.name}-{item.GRANULARITY.name}" if self._named else item.GRANULARITY.name
 
 
 class Limits:
@@ -122,6 +133,7 @@ class Limits:
         self._parts: dict[tuple[str, str], _Part] = {}  # limit, key
         self._requests = _limiter("moving-window", redis_url)
         self._amounts = _limiter("sliding-window-counter", redis_url)
+        self._windows = RedisWindows(self._requests._storage) if self._remote else None
 
     @property
     def enabled(self) -> bool:
@@ -138,8 +150,12 @@ class Limits:
 
     async def request(self, limit: Limit, key: str, *, closed: bool = False) -> Verdict:
         """Counts one request, unless a limit is used up: a refused request counts nowhere."""
-        counting = self._requests if limit.exact else self._amounts
-        return await self._ask(lambda: _take(counting.limiter, limit, key, 1), closed=closed)
+        return await self.requests([(limit, key)], closed=closed)
+
+    async def requests(self, asked: Sequence[tuple[Limit, str]], *, closed: bool = False) -> Verdict:
+        """As `request`, of several limits at once: one question, and one deadline."""
+        windows = [each for limit, key in asked for each in _windows(limit, key, exact=limit.exact)]
+        return await self._ask(lambda: self._take(windows, 1), closed)
 
     async def amount(self, limit: Limit, key: str, amount: int) -> Verdict:
         """Counts `amount` at once (rows); two counters make the window, so the cost does not grow with the amount.
@@ -152,11 +168,12 @@ class Limits:
             part.left -= amount
             return part.verdict()
         ahead = limit.ahead if amount < limit.ahead else 0
-        verdict = await self._ask(lambda: _take(self._amounts.limiter, limit, key, amount + ahead), closed=False)
+        windows = _windows(limit, key, exact=False)
+        verdict = await self._ask(lambda: self._take(windows, amount + ahead))
         if not ahead or not self._enabled:
             return verdict
         if verdict.refused is not None:
-            return await self._ask(lambda: _take(self._amounts.limiter, limit, key, amount), closed=False)
+            return await self._ask(lambda: self._take(windows, amount))
         return self._parted((limit.name, key), _Part(ahead, time.monotonic() + AHEAD_S, verdict.usages))
 
     def _parted(self, key: tuple[str, str], part: _Part) -> Verdict:
@@ -178,7 +195,7 @@ class Limits:
     def _ping(self) -> bool:
         return bool(self._requests._storage.check())
 
-    async def _ask(self, take: Callable[[], Verdict], *, closed: bool) -> Verdict:
+    async def _ask(self, take: Callable[[], Verdict], closed: bool = False) -> Verdict:
         if not self._enabled:
             return Verdict()
         if self._pool is None:
@@ -192,6 +209,32 @@ class Limits:
         if closed:
             raise Unavailable("attempts can't be counted just now; try again", headers={"Retry-After": "1"})
         return Verdict()
+
+    def _take(self, windows: Sequence[_Of], cost: int) -> Verdict:
+        """Tests all, then takes from all: what is refused by the short window uses nothing up of the long one."""
+        if self._windows is None:
+            return self._taken_here(windows, cost)
+        place, left = self._windows.take([window for _, window in windows], cost)
+        asked = windows if place is None else [windows[place]]
+        usages = [_usage(of, *each) for of, each in zip(asked, left, strict=True)]
+        return Verdict(tuple(usages)) if place is None else Verdict(refused=usages[0], by=asked[0][0])
+
+    def _taken_here(self, windows: Sequence[_Of], cost: int) -> Verdict:
+        """From memory. A single window is taken from at once: that tests and counts in one step."""
+        for limit, window in windows if len(windows) > 1 else ():
+            if not self._counting(window).test(window.item, *window.identifiers, cost=cost):
+                return Verdict(refused=self._stats(limit, window), by=limit)
+        for limit, window in windows:
+            if not self._counting(window).hit(window.item, *window.identifiers, cost=cost):
+                return Verdict(refused=self._stats(limit, window), by=limit)
+        return Verdict(tuple([self._stats(*each) for each in windows]))
+
+    def _stats(self, limit: Limit, window: Window) -> Usage:
+        reset_at, remaining = self._counting(window).get_window_stats(window.item, *window.identifiers)
+        return _usage((limit, window), remaining, reset_at)
+
+    def _counting(self, window: Window) -> Any:
+        return (self._requests if window.exact else self._amounts).limiter
 
     def _failed(self, error: Exception) -> None:
         self._rest_until = time.monotonic() + REST_S
@@ -214,27 +257,17 @@ def _limiter(strategy: str, redis_url: str | None) -> Limiter:
         )
 
 
-def _take(limiter: Any, limit: Limit, key: str, cost: int) -> Verdict:
-    """Tests all, then takes from all: what is refused by the short window uses nothing up of the long one.
-
-    A single window is taken from at once: the store tests and counts in one step.
-    """
-    identifiers = ("assay", limiter.__class__.__name__, limit.name, key)  # two strategies never share a counter
-    for item in limit.items if len(limit.items) > 1 else ():
-        if not limiter.test(item, *identifiers, cost=cost):
-            return Verdict(refused=_usage(limiter, item, identifiers))
-    for item in limit.items:
-        if not limiter.hit(item, *identifiers, cost=cost):
-            return Verdict(refused=_usage(limiter, item, identifiers))
-    return Verdict(tuple(_usage(limiter, item, identifiers) for item in limit.items))
+def _windows(limit: Limit, key: str, *, exact: bool) -> list[_Of]:
+    identifiers = ("assay", _EXACT if exact else _COUNTERS, limit.name, key)  # two strategies never share a counter
+    return [(limit, Window(item, identifiers, exact)) for item in limit.items]
 
 
-def _usage(limiter: Any, item: RateLimitItem, identifiers: Sequence[str]) -> Usage:
-    reset_at, remaining = limiter.get_window_stats(item, *identifiers)
-    return Usage(item.amount, item.get_expiry(), max(0, int(remaining)), float(reset_at), item.GRANULARITY.name)
+def _usage(of: _Of, remaining: float, reset_at: float) -> Usage:
+    limit, (item, _, _) = of
+    return Usage(item.amount, item.get_expiry(), max(0, int(remaining)), float(reset_at), limit.called(item))
 
 
-def headers(limit: Limit, verdict: Verdict) -> list[tuple[bytes, bytes]]:
+def headers(verdict: Verdict, *limits: Limit) -> list[tuple[bytes, bytes]]:
     """`RateLimit` and `RateLimit-Policy` (draft 10), and the older three as integers, for the tightest window."""
     usages = verdict.usages or ((verdict.refused,) if verdict.refused else ())
     if not usages:
@@ -242,7 +275,7 @@ def headers(limit: Limit, verdict: Verdict) -> list[tuple[bytes, bytes]]:
     tight = usages[0] if len(usages) == 1 else min(usages, key=lambda usage: usage.remaining / usage.limit)
     left = ", ".join(f'"{usage.name}";r={usage.remaining};t={usage.reset_in}' for usage in usages)
     return [
-        (b"ratelimit-policy", limit.policy.encode()),
+        (b"ratelimit-policy", ", ".join([limit.policy for limit in limits]).encode()),
         (b"ratelimit", left.encode()),
         (b"x-ratelimit-limit", str(tight.limit).encode()),
         (b"x-ratelimit-remaining", str(tight.remaining).encode()),
@@ -250,9 +283,12 @@ def headers(limit: Limit, verdict: Verdict) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def refusal(limit: Limit, used_up: Usage) -> TooManyRequests:
-    """The 429 for a limit that is used up."""
-    telemetry.LIMITED.labels(limit.name).inc()
+def refusal(verdict: Verdict) -> TooManyRequests:
+    """The 429 of a verdict that has a limit used up."""
+    used_up, by = verdict.refused, verdict.by
+    if used_up is None or by is None:
+        raise ValueError("verdict: nothing is used up")
+    telemetry.LIMITED.labels(by.name).inc()
     wait = max(1, used_up.reset_in)
     return TooManyRequests(
         f"the limit of {used_up.limit} in {used_up.window_s} s is used up; try again in {wait} s",

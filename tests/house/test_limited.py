@@ -34,7 +34,7 @@ def is_refusal(answer: httpx.Response) -> bool:
         answer.status_code == 429
         and is_problem(answer)
         and int(answer.headers["retry-after"]) >= 1
-        and answer.headers["ratelimit-policy"].startswith('"hour";q=3')
+        and 'hour";q=3;w=3600' in answer.headers["ratelimit-policy"]
         and answer.headers["x-ratelimit-limit"] == "3"
     )
 

@@ -1,10 +1,12 @@
-"""A way to the database that can be frozen, slowed or cut, where the server itself goes on."""
+"""A way to the database, or to Redis, that can be frozen, slowed or cut, where the server itself goes on."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Proxy:
@@ -51,13 +53,16 @@ class Proxy:
         if task := asyncio.current_task():
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        from_server, to_server = await asyncio.open_unix_connection(str(self._socket))
+        from_server, to_server = await self._connected()
         self._writers |= {writer, to_server}
         with contextlib.suppress(OSError, asyncio.CancelledError):
             await asyncio.gather(self._pump(reader, to_server, asks=True), self._pump(from_server, writer, asks=False))
         for end in (writer, to_server):
             self._writers.discard(end)
             end.close()
+
+    async def _connected(self) -> Streams:
+        return await asyncio.open_unix_connection(str(self._socket))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool) -> None:
         while data := await reader.read(65_536):
@@ -67,6 +72,33 @@ class Proxy:
             writer.write(data)
             await writer.drain()
         writer.close()
+
+
+class RedisProxy(Proxy):
+    """Forwards to a Redis on TCP."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("postgresql://?host=unused")
+        self._there = urlsplit(url)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}{self._there.path}"
+
+    async def _connected(self) -> Streams:
+        return await asyncio.open_connection(self._there.hostname, self._there.port)
+
+
+@contextlib.asynccontextmanager
+async def slowed(url: str, delay_s: float) -> AsyncIterator[RedisProxy]:
+    """A way to a Redis whose every answer takes so much longer."""
+    proxy = RedisProxy(url)
+    proxy.delay_s = delay_s
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.cut()
 
 
 @contextlib.asynccontextmanager

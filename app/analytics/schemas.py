@@ -4,9 +4,11 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from app.analytics.window import Bucket
+from app.core import asked
+from app.core.asked import Asked
 from app.core.clock import from_datetime
 
 Range = Literal["24h", "7d", "30d", "90d", "365d", "all"]
@@ -31,23 +33,18 @@ def _reachable(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_reachable)]
+Moment = Annotated[asked.Moment, AfterValidator(_reachable)]
 
 
 def _utc(value: object) -> object:
     """What a form's `datetime-local` field sends has no zone; on our pages it is UTC."""
-    return f"{value}Z" if isinstance(value, str) and _NAIVE.fullmatch(value) else value
+    found = _NAIVE.fullmatch(value) if isinstance(value, str) else None
+    return value if found is None else f"{value}{'' if found[1] else ':00'}Z"
 
 
 def _left_open(value: object) -> object:
     """A form sends an empty text for what was not chosen."""
     return None if value == "" else value
-
-
-class Asked(BaseModel):
-    """Query parameters; unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class TrendAsked(Asked):

@@ -3,23 +3,22 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.audit.repository import Filters
+from app.core import asked
 from app.db.audit import Outcome
-from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT, Page
+from app.db.paging import Page, PageAsked
 from app.db.tables.audit import AuditTable
 
 Text = Annotated[str, StringConstraints(max_length=256)]
 Moment = Annotated[  # the database's calendar ends where a time zone leads beyond the first or last year
-    AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))
+    asked.Moment, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))
 ]
 
 
-class AuditAsked(BaseModel):
+class AuditAsked(PageAsked):
     """What is asked for; what is left out may be anything."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     actor: Text | None = Field(None, description="who did it", examples=["user:7"])
     action: Text | None = Field(None, description="what was done", examples=["version.move"])
@@ -28,8 +27,6 @@ class AuditAsked(BaseModel):
     request_id: Text | None = Field(None, description="in which request")
     from_: Moment | None = Field(None, alias="from", description="not before")
     to: Moment | None = Field(None, description="before")
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="entries of a page at most")
-    cursor: Text | None = Field(None, description="`next_cursor` of the page before")
 
     def filters(self) -> Filters:
         return Filters(

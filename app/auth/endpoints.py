@@ -41,7 +41,7 @@ from app.core.http import responses
 from app.core.limits import TooManyRequests
 from app.core.provide import provided
 from app.core.settings import Settings
-from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT
+from app.db.paging import PageAsked
 from app.idempotency.route import OnceRoute
 
 router = APIRouter(tags=["auth"])
@@ -60,10 +60,9 @@ SettingsDep = Annotated[Settings, Depends(provided(Settings))]
 KeyRingDep = Annotated[KeyRing, Depends(provided(KeyRing))]
 Caller = Annotated[Principal, Authenticated]
 Manager = Annotated[Principal, Scoped("users:manage")]
-Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before")]
+Page = Annotated[PageAsked, Query()]
 UserId = Annotated[int, Path(ge=1, le=2**31 - 1, description="a user's number")]
 KeyId = Annotated[str, Path(pattern=r"^[a-z2-7]{12}$", description="a key's id")]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="entries of a page at most")]
 
 
 @router.post(
@@ -143,9 +142,9 @@ async def create_user(_: Manager, body: UserBody, users: UsersDep) -> UserAnswer
 
 
 @router.get("/users", summary="List users")
-async def list_users(_: Manager, users: UsersDep, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> UsersAnswer:
+async def list_users(_: Manager, asked: Page, users: UsersDep) -> UsersAnswer:
     """All users, in the order they were made."""
-    return UsersAnswer.of(await users.list(cursor, limit))
+    return UsersAnswer.of(await users.list(asked.cursor, asked.limit))
 
 
 @router.patch(
@@ -165,11 +164,9 @@ async def create_api_key(manager: Manager, body: ApiKeyBody, keys: ApiKeysDep) -
 
 
 @router.get("/api-keys", summary="List API keys")
-async def list_api_keys(
-    _: Manager, keys: ApiKeysDep, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
-) -> ApiKeysAnswer:
+async def list_api_keys(_: Manager, asked: Page, keys: ApiKeysDep) -> ApiKeysAnswer:
     """All keys, revoked ones too; never their secret."""
-    return ApiKeysAnswer.of(await keys.list(cursor, limit))
+    return ApiKeysAnswer.of(await keys.list(asked.cursor, asked.limit))
 
 
 @router.delete("/api-keys/{key_id}", summary="Revoke an API key", status_code=204, responses=responses(ApiKeyNotFound))

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
+    StrictBool,
     StringConstraints,
     field_validator,
 )
@@ -20,6 +20,7 @@ from app.auth.principal import Principal
 from app.auth.scopes import KEY_SCOPES, Role
 from app.auth.service import Grant
 from app.core import emails
+from app.core.asked import Moment
 from app.db.paging import Page
 from app.db.tables.auth import ApiKey, User
 
@@ -103,7 +104,7 @@ class UserChange(Body):
     """Members left out stay as they are."""
 
     role: Role | None = Field(None, examples=["team_lead"])
-    disabled: bool | None = Field(None, examples=[False])
+    disabled: StrictBool | None = Field(None, examples=[False])
     password: Password | None = None
 
 
@@ -142,7 +143,7 @@ class ApiKeyBody(Body):
     models: Annotated[list[ModelId], Field(min_length=1, max_length=100)] | None = Field(
         None, examples=[["fraud"]], description="left out: all models"
     )
-    expires_at: Annotated[AwareDatetime, Field(lt=_END)] | None = Field(
+    expires_at: Annotated[Moment, Field(lt=_END)] | None = Field(
         None, examples=["2027-01-01T00:00:00Z"], description="left out: never"
     )
 

@@ -3,8 +3,11 @@
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
+from pydantic import Field
+
+from app.core.asked import Asked
 from app.core.errors import InvalidRequest, Place
 
 MAX_LIMIT = 1000
@@ -19,6 +22,13 @@ Row = TypeVar("Row")
 class Page(Generic[Row]):
     rows: Sequence[Row]
     next_cursor: str | None  # None on the last page
+
+
+class PageAsked(Asked):
+    """Which page of a list; lists that can be filtered add to it."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="entries of a page at most")] = DEFAULT_LIMIT
+    cursor: Annotated[str | None, Field(max_length=512, description="`next_cursor` of the page before")] = None
 
 
 def after(cursor: str | None) -> str | None:

@@ -12,11 +12,9 @@ from app.auth.principal import Principal
 from app.core.errors import InvalidRequest, Unavailable
 from app.core.http import responses
 from app.core.provide import provided
-from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT
 from app.jobs.errors import JobEnded, JobNotFound, JobStreamsExhausted
 from app.jobs.feed import JobFeed
-from app.jobs.job import JobStatus
-from app.jobs.schemas import JobAnswer, JobsAnswer
+from app.jobs.schemas import JobAnswer, JobsAnswer, JobsAsked
 from app.jobs.service import Jobs
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -27,16 +25,11 @@ JobId = Annotated[int, Path(ge=1, lt=1 << 63, description="`job_id` of the answe
 
 
 @router.get("", summary="List jobs", responses=responses(InvalidRequest, Unavailable))
-async def list_jobs(
-    principal: Reader,
-    service: Service,
-    cursor: Annotated[str | None, Query(max_length=256, description="`next_cursor` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="entries of a page at most")] = DEFAULT_LIMIT,
-    status: Annotated[JobStatus | None, Query(description="only those that stand so")] = None,
-    kind: Annotated[str | None, Query(max_length=64, pattern=r"^[a-z_.]+$", description="only those of a kind")] = None,
-) -> JobsAnswer:
+async def list_jobs(principal: Reader, asked: Annotated[JobsAsked, Query()], service: Service) -> JobsAnswer:
     """The jobs of models that the caller may see, newest first; with `system:read` also those of no model."""
-    return await service.page(cursor=cursor, limit=limit, status=status, kind=kind, principal=principal)
+    return await service.page(
+        cursor=asked.cursor, limit=asked.limit, status=asked.status, kind=asked.kind, principal=principal
+    )
 
 
 @router.get("/{job_id}", summary="Get a job", responses=responses(JobNotFound, InvalidRequest, Unavailable))

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.db.paging import PageAsked
 from app.jobs.job import Job, JobStatus
 
 PREFIX = "/api/v1/jobs"
@@ -81,6 +82,13 @@ class JobAnswer(JobStarted):
     def of(cls, job: Job) -> "JobAnswer":
         names = cls.model_fields.keys() - JobStarted.model_fields.keys()
         return cls(**_of(job), **{name: getattr(job, name) for name in names})
+
+
+class JobsAsked(PageAsked):
+    """Which jobs."""
+
+    status: JobStatus | None = Field(None, description="only those that stand so")
+    kind: str | None = Field(None, max_length=64, pattern=r"^[a-z_.]+$", description="only those of a kind")
 
 
 class JobsAnswer(BaseModel):

@@ -9,7 +9,7 @@ from app.auth.principal import Principal
 from app.core.errors import InvalidRequest
 from app.core.http import responses
 from app.core.provide import provided
-from app.db.paging import DEFAULT_LIMIT, MAX_LIMIT
+from app.db.paging import PageAsked
 from app.idempotency.route import OnceRoute
 from app.models.errors import (
     AliasNotFound,
@@ -28,6 +28,7 @@ from app.models.schemas import (
     ModelAnswer,
     ModelId,
     ModelsAnswer,
+    ModelsAsked,
     MonitorsAnswer,
     VersionAnswer,
     VersionLabel,
@@ -45,20 +46,13 @@ Writer = Annotated[Principal, Scoped("models:write")]
 Model = Annotated[ModelId, Path(description="the model's public id", examples=["fraud_model_v2.0"])]
 Version = Annotated[VersionLabel, Path(description="label of a version", examples=["1"])]
 AliasName = Annotated[Alias, Path(description="`champion`, `challenger`, or a name of your own")]
-Cursor = Annotated[str | None, Query(max_length=256, description="`next_cursor` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="entries of a page at most")]
+Page = Annotated[PageAsked, Query()]
 
 
 @router.get("", summary="List models", responses=responses(InvalidRequest))
-async def list_models(
-    principal: Reader,
-    service: Service,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_LIMIT,
-    archived: Annotated[bool, Query(description="whether archived models are listed too")] = False,
-) -> ModelsAnswer:
+async def list_models(principal: Reader, asked: Annotated[ModelsAsked, Query()], service: Service) -> ModelsAnswer:
     """The models that the caller may see, by id."""
-    return await service.page(cursor=cursor, limit=limit, archived=archived, principal=principal)
+    return await service.page(cursor=asked.cursor, limit=asked.limit, archived=asked.archived, principal=principal)
 
 
 @router.get("/{model_id}", summary="Get a model", responses=responses(ModelNotFound, InvalidRequest))
@@ -81,11 +75,9 @@ async def archive_model(model_id: Model, principal: Writer, service: Service) ->
 
 
 @router.get("/{model_id}/versions", summary="List versions", responses=responses(ModelNotFound, InvalidRequest))
-async def list_versions(
-    model_id: Model, _: Reader, service: Service, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
-) -> VersionsAnswer:
+async def list_versions(model_id: Model, _: Reader, asked: Page, service: Service) -> VersionsAnswer:
     """The versions of a model in order of registration, each with its state and where it may go."""
-    return await service.versions(model_id, cursor=cursor, limit=limit)
+    return await service.versions(model_id, cursor=asked.cursor, limit=asked.limit)
 
 
 @once.post(
@@ -141,11 +133,9 @@ async def delete_alias(model_id: Model, alias: AliasName, principal: Writer, ser
 
 
 @router.get("/{model_id}/monitors", summary="List monitors", responses=responses(ModelNotFound, InvalidRequest))
-async def list_monitors(
-    model_id: Model, _: Reader, service: Service, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
-) -> MonitorsAnswer:
+async def list_monitors(model_id: Model, _: Reader, asked: Page, service: Service) -> MonitorsAnswer:
     """The limits that setup put on the model's versions."""
-    return await service.monitors(model_id, cursor=cursor, limit=limit)
+    return await service.monitors(model_id, cursor=asked.cursor, limit=asked.limit)
 
 
 router.include_router(once)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from app.db.paging import PageAsked
 from app.models.moves import State
 
 
@@ -124,6 +125,12 @@ class ModelAnswer(Answer):
     aliases: dict[str, str]
     created_at: datetime
     archived_at: datetime | None
+
+
+class ModelsAsked(PageAsked):
+    """Which models."""
+
+    archived: bool = Field(False, description="whether archived models are listed too")
 
 
 class ModelsAnswer(Answer):

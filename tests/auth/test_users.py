@@ -140,6 +140,12 @@ class TestManageUsers:
         assert answer.status_code == 409
         assert (await admin.get("/auth/me")).status_code == 200
 
+    @pytest.mark.parametrize("disabled", ["no", "false", 0, 1, []])
+    async def test_what_only_looks_like_a_truth_value_is_none(self, admin: httpx.AsyncClient, disabled: object) -> None:
+        me = (await admin.get("/auth/me")).json()["subject"].removeprefix("user:")
+        answer = await admin.patch(f"/users/{me}", json={"disabled": disabled})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/disabled")
+
     async def test_nobody_of_that_number(self, admin: httpx.AsyncClient) -> None:
         assert (await admin.patch("/users/2147483647", json={"disabled": True})).status_code == 404
         assert (await admin.patch("/users/2147483647", json={"password": PASSWORD})).status_code == 404

@@ -311,6 +311,11 @@ class TestList:
             found = (await admin.get("/audit", params=query)).json()["entries"]
             assert [entry["action"] for entry in found] == actions, query
 
+    @pytest.mark.parametrize("moment", ["2026", "2026-03-02", "2026-03-02T12:00:01", "2026-03-02 12:00:01Z", ""])
+    async def test_takes_no_time_that_could_be_another(self, admin: httpx.AsyncClient, moment: str) -> None:
+        answer = await admin.get("/audit", params={"from": moment})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/from")
+
     async def test_is_for_admins_alone(self, app: FastAPI, identities: Identities) -> None:
         for role in Role:
             async with client_of(app, **bearer(await identities.user(role))) as who:

@@ -1,10 +1,13 @@
 """Every error of every operation is a problem (RFC 9457), and no input makes a 5xx."""
 
+import json
+
 import httpx
 import pytest
 
 from app.core.errors import Problem
 from app.main import create_app
+from app.system.openapi import operations
 from tests.house.test_routes import ENDLESS, EVERYTHING, GUARDED, LOG_OUT, OPERATIONS, address
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
@@ -74,6 +77,20 @@ class TestEveryOperation:
             answer = await client.request("BREW", address(path))
             assert (path, answer.status_code, is_problem(answer)) == (path, 405, True)
             assert set(answer.headers["allow"].split(", ")) == {m for m, p, _ in OPERATIONS if p == path}
+
+    async def test_names_what_it_does_not_ask_for(self, admin: httpx.AsyncClient) -> None:
+        """A filter that is mistyped would show everything."""
+        document = json.loads(create_app(EVERYTHING).state.openapi())
+        asking = [
+            path
+            for path, method, operation in operations(document)
+            if method == "get" and any(part["in"] == "query" for part in operation.get("parameters", ()))
+        ]
+        assert len(asking) > 8
+        for path in asking:
+            answer = await admin.get(address(path), params={"nonsense": "1"})
+            pointers = [error["pointer"] for error in answer.json().get("errors", ())]
+            assert (path, answer.status_code, pointers) == (path, 422, ["/query/nonsense"])
 
     @pytest.fixture(autouse=True)
     async def model(self, admin: httpx.AsyncClient) -> None:

@@ -10,21 +10,24 @@ busy loop has not read yet what has come.
 import asyncio
 import enum
 import secrets
+import sys
 from asyncio.events import TimerHandle
 from fcntl import ioctl
 from termios import FIONREAD
 from typing import Any
 
+from httptools import HttpParserInvalidMethodError, HttpParserInvalidURLError
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.core import telemetry
 from app.core.edge import UNMATCHED
 from app.core.errors import Problem
-from app.core.http import MEDIA_TYPE, HeadTooLarge, HeadTooSlow, MalformedRequest, document
+from app.core.http import MEDIA_TYPE, AddressTooLong, HeadTooLarge, HeadTooSlow, MalformedRequest, document
 
 # Of a head, or the trailer of a chunked body, that does not come in one read; browsers and proxies stay below 32 KiB.
 MAX_HEAD_BYTES = 64 << 10
+MAX_ADDRESS_BYTES = (64 << 10) - 1  # of one that comes in one read; the parser counts it in 16 bits
 UNREAD_S = 30.0  # in that time a client takes as much of an answer as below, or is not there
 TAKEN_BYTES = 16 << 10
 READ_S = 0.5  # in that time the loop has read what had come
@@ -49,6 +52,24 @@ class _Part(enum.Enum):
     NOTHING = enum.auto()
     HEAD = enum.auto()
     BODY = enum.auto()
+
+
+def _refusal(error: BaseException | None, address: bytes | None) -> Problem:
+    """Why the parser takes no more, as far as it says so."""
+    if len(address or b"") > MAX_ADDRESS_BYTES:
+        return _too_large(address)
+    if isinstance(error, HttpParserInvalidURLError):
+        return MalformedRequest("the address holds a character that must be sent as %XX (RFC 3986)")
+    if isinstance(error, HttpParserInvalidMethodError):
+        return MalformedRequest("what came does not begin with a method of HTTP/1.1")
+    return MalformedRequest("what came is not HTTP/1.1")
+
+
+def _too_large(address: bytes | None) -> Problem:
+    """The head; the address alone where that is it."""
+    if len(address or b"") > MAX_ADDRESS_BYTES:
+        return AddressTooLong(f"the address is longer than {MAX_ADDRESS_BYTES} bytes", limit_bytes=MAX_ADDRESS_BYTES)
+    return HeadTooLarge(f"the head is larger than {MAX_HEAD_BYTES} bytes", limit_bytes=MAX_HEAD_BYTES)
 
 
 class Connection(HttpToolsProtocol):
@@ -133,14 +154,14 @@ class Connection(HttpToolsProtocol):
         self._part = _Part.NOTHING
 
     def send_400_response(self, msg: str) -> None:
-        del msg  # the same for everything that is wrong
-        self._refuse(MalformedRequest("what came is not HTTP/1.1"))
+        del msg  # the same for everything that is wrong; the parser's error is at hand
+        self._refuse(_refusal(sys.exception(), self.url))
 
     def _bound(self, received: int) -> None:
         """A request that is not complete: its head and trailer have a limit, and somebody waits for the rest."""
         self._held = 0 if self._fed else self._held + received
         if self._held > MAX_HEAD_BYTES:
-            self._refuse(HeadTooLarge(f"the head is larger than {MAX_HEAD_BYTES} bytes", limit_bytes=MAX_HEAD_BYTES))
+            self._refuse(_too_large(self.url))
         elif self._part is _Part.HEAD or self.cycle.response_complete:
             self._wait()
         else:

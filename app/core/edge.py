@@ -189,7 +189,7 @@ class Edge:
         if not self._any_host and _host(headers.get(b"host", b"")) not in self._hosts:
             return UntrustedHost("this host name is not served here")
         if b"%00" in scope["query_string"] or "\0" in scope["path"]:
-            return InvalidRequest("an address can't hold U+0000", places=[Place("/query", "nul", "U+0000")])
+            return _with_nul(scope)
         repeated = _repeated(scope["query_string"])
         if repeated is not None:
             return InvalidRequest(
@@ -284,15 +284,27 @@ class _Answer:
         return headers
 
 
+def _with_nul(scope: Scope) -> Problem:
+    if "\0" in scope["path"]:
+        place = "/path"
+    else:
+        part = next(part for part in scope["query_string"].split(b"&") if b"%00" in part)
+        place = f"/query/{_name(unquote_to_bytes(part.partition(b'=')[0]))}"
+    return InvalidRequest("an address can't hold U+0000", places=[Place(place, "nul", "holds U+0000; leave %00 out")])
+
+
 def _repeated(query: bytes) -> str | None:
     """A parameter that a query names twice: no operation takes lists, and none should guess which one was meant."""
     if b"&" not in query:
         return None
     names = [part.partition(b"=")[0] for part in query.split(b"&") if part]
     twice = next((name for name, times in Counter(map(unquote_to_bytes, names)).items() if times > 1), None)
-    if twice is None:
-        return None
-    return twice[:MAX_NAME].decode(errors="replace").replace("~", "~0").replace("/", "~1")
+    return None if twice is None else _name(twice)
+
+
+def _name(given: bytes) -> str:
+    """A parameter's, as a step of a pointer."""
+    return given[:MAX_NAME].decode(errors="replace").replace("~", "~0").replace("/", "~1")
 
 
 def _host(value: bytes) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 MAX_PLACES = 100  # the first hundred offending places tell the pattern; more would only grow the answer
+MAX_NAME = 160  # characters of a client's name repeated in an answer; honest names are shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,13 @@ class Place:
     pointer: str
     code: str
     message: str
+
+
+def pointer(*steps: str) -> str:
+    """Steps as a JSON pointer that any encoder can write: names are the client's, so cut and cleaned of surrogates."""
+    cut = (step if len(step) <= MAX_NAME else step[:MAX_NAME] + "…" for step in steps)
+    text = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in cut)
+    return text.encode(errors="backslashreplace").decode()
 
 
 class Problem(Exception):  # noqa: N818  the field calls it a problem (RFC 9457)

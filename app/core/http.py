@@ -59,6 +59,15 @@ class BodyTooLarge(Problem):
     status = 413
 
 
+class AddressTooLong(Problem):
+    """The address is longer than any request needs.
+
+    What is long belongs into a body.
+    """
+
+    status = 414
+
+
 class HeadTooSlow(Problem):
     """The request line and headers did not arrive in time."""
 
@@ -86,7 +95,11 @@ _OF_STATUS: dict[int, type[Problem]] = {
 
 _DETAILS: dict[type[Problem], str] = {
     MethodNotAllowed: "the address exists, the operation does not; `Allow` lists those there are",
-    MalformedRequest: "the body could not be read",
+    MalformedRequest: "the form could not be read",
+}
+
+_PLACES: dict[type[Problem], Place] = {  # any other body is read strictly before the framework sees it
+    MalformedRequest: Place("", "form_invalid", "it is not what its Content-Type says, or has too many fields"),
 }
 
 
@@ -149,7 +162,8 @@ def _translated(error: HTTPException) -> Problem:
     if kind is NotFound:
         return NotFound("there is nothing at this address", headers=headers)
     if kind is not None:
-        return kind(_DETAILS.get(kind, kind.title.lower()), headers=headers)
+        found = [_PLACES[kind]] if kind in _PLACES else []
+        return kind(_DETAILS.get(kind, kind.title.lower()), places=found, headers=headers)
     problem = Problem(HTTPStatus(error.status_code).phrase, headers=headers)
     problem.status, problem.title = error.status_code, HTTPStatus(error.status_code).phrase  # type: ignore[misc]
     problem.slug = problem.title.lower().replace(" ", "-")  # type: ignore[misc]

@@ -8,9 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.errors import MAX_PLACES, InvalidRequest, Place
-
-MAX_NAME = 160  # characters of a client's name repeated in an answer; honest names are shorter
+from app.core.errors import MAX_PLACES, InvalidRequest, Place, pointer
 
 
 class Form(Enum):
@@ -81,13 +79,6 @@ class Origin:
 
 PREDICTIONS = Origin()
 LABELS = Origin(noun="labels")
-
-
-def pointer(*steps: str) -> str:
-    """Steps as a JSON pointer that any encoder can write: names are the client's, so cut and cleaned of surrogates."""
-    cut = (step if len(step) <= MAX_NAME else step[:MAX_NAME] + "…" for step in steps)
-    text = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in cut)
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _how_many(found: int) -> str:

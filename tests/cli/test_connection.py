@@ -194,3 +194,31 @@ class TestABusyLoop:
             answer = kept.answer()
             assert answer.status == 200
             assert answer.closes
+
+
+class TestWhatIsNoRequest:
+    @pytest.mark.parametrize(
+        ("head", "status", "why"),
+        [
+            (b"GET /" + b"a" * 100_000, 414, "the address is longer than 65535 bytes"),
+            (b"GET /a HTTP/1.1\r\nx: " + b"a" * 400_000, 431, "the head is larger than 65536 bytes"),
+            ("GET /é".encode(), 400, "must be sent as %XX"),
+            (b"GET /?q=\xff", 400, "must be sent as %XX"),
+            (b"hello", 400, "does not begin with a method"),
+            (b"GET /a b", 400, "not HTTP/1.1"),
+        ],
+        ids=[
+            "a long address",
+            "a long head",
+            "an address not in ASCII",
+            "a query not in ASCII",
+            "no method",
+            "a space",
+        ],
+    )
+    def test_is_refused_with_the_cause(self, server: Threaded, head: bytes, status: int, why: str) -> None:
+        with server.connect() as wire:
+            answer = wire.ask(head + b" HTTP/1.1\r\nhost: here\r\n\r\n")
+        assert (answer.status, answer.kind) == (status, "application/problem+json")
+        assert why in answer.json()["detail"]
+        assert answer.closes

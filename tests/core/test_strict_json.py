@@ -1,5 +1,7 @@
 """Bodies that Python's JSON reader forgives."""
 
+import time
+
 import pytest
 
 from app.core import strict_json
@@ -55,3 +57,41 @@ class TestCheck:
     @pytest.mark.parametrize("body", ACCEPTED)
     def test_lets_pass(self, body: bytes) -> None:
         strict_json.check(body)
+
+    @pytest.mark.parametrize(
+        ("body", "pointer", "message"),
+        [
+            (b'{"x": [{}, {"a/b": 1, "a/b": 2}]}', "/x/1/a~1b", "an object has the same key twice: a/b"),
+            (b'{"x": [1, NaN]}', "/x/1", "NaN is not a JSON number"),
+            (b'{"x": {"y": -1e999}}', "/x/y", "a number is beyond what a double can hold"),
+            (b'{"x": ["a", "b\\u0000"]}', "/x/1", "the text holds U+0000"),
+            (b'{"x": {"k\\u0000": 1}}', "/x/k\0", "the key holds U+0000"),
+            (b'{"x": ["\\ud83d\\ude00", "\\ud83d"]}', "/x/1", "the text holds half of a surrogate pair"),
+            (b'{"x": {"\\ud83d": 1}}', "/x/\\ud83d", "the key holds half of a surrogate pair"),
+            (b'{"x": ' + b"[" * 20 + b"]" * 20 + b"}", "/x" + "/0" * 19, "nested deeper than 20"),
+            (b'{"x": {' + b",".join(b'"k%d":1' % n for n in range(1001)) + b"}}", "/x", "more than 1000 keys"),
+            (b"[" * 100_000, "", "nested deeper than 20"),
+            (b'{"x": NaN, "y"}', "", "NaN is not a JSON number"),
+        ],
+    )
+    def test_says_where(self, body: bytes, pointer: str, message: str) -> None:
+        with pytest.raises(InvalidRequest) as refused:
+            strict_json.check(body)
+        (place,) = refused.value.places
+        assert place.pointer == pointer
+        assert message in place.message
+
+    @pytest.mark.parametrize("filling", [b"1,", b'"",', b'"\\ud83d\\ude00",', b"{},", b"[1],"])
+    def test_says_so_in_little_time_though_the_body_is_large(self, filling: bytes) -> None:
+        many = 256_000 // len(filling)
+        body = b"[" + filling * many + b"NaN]"
+        begun = time.perf_counter()
+        with pytest.raises(InvalidRequest) as refused:
+            strict_json.check(body)
+        assert time.perf_counter() - begun < 1  # about 0.1 s
+        assert refused.value.places[0].pointer == f"/{many}"
+
+    def test_looks_for_no_place_in_more(self) -> None:
+        with pytest.raises(InvalidRequest) as refused:
+            strict_json.check(b"[" + b"{}," * 100_000 + b"NaN]")
+        assert [(place.pointer, place.code) for place in refused.value.places] == [("", "not_finite")]

@@ -87,6 +87,8 @@ ROWS = [
     ({"prediction_id": "a", "score": 0.5, "features": {"x": float("inf")}}, "features/x", "not_finite"),
     ({"prediction_id": "a", "score": 0.5, "features": {"x": "a\0"}}, "features/x", "control_character"),
     ({"prediction_id": "a", "score": 0.5, "features": {"x": "a\udfff"}}, "features/x", "surrogate"),
+    ({"prediction_id": "a", "score": 0.5, "features": {"x\ud800": 1}}, "features/x\\ud800", "surrogate"),
+    ({"prediction_id": "a", "score": 0.5, "segment": {"x\ud800": "y"}}, "segment/x\\ud800", "surrogate"),
     ({"prediction_id": "a", "score": 0.5, "features": {"x": "a" * 1025}}, "features/x", "too_long"),
     ({"prediction_id": "a", "score": 0.5, "features": {"": 1}}, "features/", "empty"),
     ({"prediction_id": "a", "score": 0.5, "features": {"x\0": 1}}, "features/x\0", "control_character"),
@@ -378,6 +380,21 @@ class TestAHostileBody:
     def test_says_400_where_it_is_no_json(self):
         with pytest.raises(MalformedBody, match="not JSON"):
             take(b'{"predictions": [', JSON, "predictions", facts_of())
+
+    @pytest.mark.parametrize(
+        ("body", "code", "message"),
+        [
+            (b'{"predictions": ' + b"[" * 100_000, "too_deep", "nested too deeply"),
+            (b'{"predictions": [{"prediction_id": "\xff"}]}', "not_utf8", "the body is not UTF-8 (byte 36)"),
+            ('{"predictions": []}'.encode("utf-16"), "not_utf8", "the body is not UTF-8 (byte 0)"),
+            (b'{"predictions": [}', "json_invalid", "JSON is malformed: invalid character (byte 17)"),
+        ],
+    )
+    def test_says_why_in_words_of_ours(self, body, code, message):
+        with pytest.raises(MalformedBody) as refusal:
+            take(body, JSON, "predictions", facts_of())
+        (place,) = refusal.value.places
+        assert (place.pointer, place.code, place.message) == ("", code, message)
 
     def test_with_a_repeated_key_means_the_last(self):
         body = b'{"predictions": [{"prediction_id": "a", "prediction_id": "b", "score": 0.1, "score": 0.9}]}'

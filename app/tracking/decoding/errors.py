@@ -1,6 +1,6 @@
 """How a body can be refused before its rows are looked at."""
 
-from app.core.errors import Problem
+from app.core.errors import Place, Problem
 
 
 class MalformedBody(Problem):
@@ -19,3 +19,8 @@ class TooManyRows(Problem):
     """
 
     status = 413
+
+
+def malformed(code: str, why: str) -> MalformedBody:
+    """Of a body of JSON as a whole."""
+    return MalformedBody(f"The body is not JSON in UTF-8: {why}.", places=[Place("", code, why)])

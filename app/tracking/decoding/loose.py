@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from app.core.errors import InvalidRequest, Place
+from app.core.errors import InvalidRequest, Place, pointer
 from app.tracking.decoding.columns import MAX_CELLS, MAX_NAMES, Columns, Read, Terms
-from app.tracking.decoding.errors import MalformedBody
-from app.tracking.decoding.reader import Reader
+from app.tracking.decoding.errors import MalformedBody, malformed
+from app.tracking.decoding.reader import Reader, is_unicode
 from app.tracking.decoding.shapes import ID_NAMES, Shape
-from app.tracking.places import Finding, Findings, Form, Origin, pointer
+from app.tracking.places import Finding, Findings, Form, Origin
 
 Objects = list[dict[str, Any]]
 Groups = dict[str, dict[str, list[Any]]]  # field → name → values
@@ -45,8 +45,12 @@ def parse(body: bytes) -> tuple[Any, str | None]:
         broken = str(error)
     try:
         return json.loads(body.decode()), broken
-    except (ValueError, RecursionError) as error:
-        raise MalformedBody(f"The body is not JSON in UTF-8: {broken}.") from error
+    except UnicodeDecodeError as error:
+        raise malformed("not_utf8", f"the body is not UTF-8 (byte {error.start})") from error
+    except RecursionError as error:
+        raise malformed("too_deep", "nested too deeply") from error
+    except ValueError as error:
+        raise malformed("json_invalid", broken) from error
 
 
 def _lines(body: bytes, findings: Findings) -> tuple[list[Any], str | None]:
@@ -57,7 +61,7 @@ def _lines(body: bytes, findings: Findings) -> tuple[list[Any], str | None]:
         try:
             value, broken = parse(line)
         except MalformedBody as problem:
-            value, broken = {}, problem.detail
+            value, broken = {}, problem.places[0].message
             findings.rows([len(rows)], (), "malformed", "the line is not JSON in UTF-8")
         first = first or broken
         rows.append(value)
@@ -136,6 +140,7 @@ def _known(shape: Shape, noun: str) -> tuple[Mapping[str, Any], Mapping[str, Any
 def _read(
     n: int, fields: dict[str, list[Any]], groups: Groups, origin: Origin, shape: Shape, terms: Terms, reader: Reader
 ) -> Read:
+    _halved(groups, reader)
     named = [name for name in ID_NAMES if name in fields]
     fields["prediction_id"] = _one_id([fields.pop(name) for name in named], n, reader)
     columns = Columns(
@@ -147,6 +152,17 @@ def _read(
         kinds=shape.facts.schema,
     )
     return Read(columns, terms, replace(origin, id_name=named[0] if named else origin.id_name))
+
+
+def _halved(groups: Groups, reader: Reader) -> None:
+    """Takes names out that hold half of a surrogate pair; only Python's own reader lets them through."""
+    if reader.broken is None:
+        return
+    for group, members in groups.items():
+        for name in [name for name in members if not is_unicode(name)]:
+            rows = (row for row, value in enumerate(members[name]) if value is not None)
+            reader.findings.rows(rows, (group, name), "surrogate", "the name holds half of a surrogate pair")
+            del members[name]
 
 
 def _one_id(columns: list[list[Any]], n: int, reader: Reader) -> list[Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.tracking.batch import Coded, Feature, Text
 from app.tracking.decoding import timestamps
-from app.tracking.decoding.errors import MalformedBody
+from app.tracking.decoding.errors import malformed
 from app.tracking.decoding.values import booleans, canonical, coded, number_feature, present, text
 from app.tracking.places import Findings
 
@@ -44,7 +44,7 @@ class Reader:
     def ended(self) -> None:
         """All values were looked at: a body that was broken has to be refused, if for nothing else then for that."""
         if self.broken is not None and not self.findings:
-            raise MalformedBody(f"The body is not JSON in UTF-8: {self.broken}.")
+            raise malformed("json_invalid", self.broken)
 
     def numbers(self, values: Values, path: Path) -> NDArray[np.float64]:
         """Missing ones are NaN; a NaN or an infinity that was sent is a finding."""

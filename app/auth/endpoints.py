@@ -65,14 +65,22 @@ UserId = Annotated[int, Path(ge=1, le=2**31 - 1, description="a user's number")]
 KeyId = Annotated[str, Path(pattern=r"^[a-z2-7]{12}$", description="a key's id")]
 
 
+async def _tried(request: Request, limits: LimitsDep) -> None:
+    """Before the form is validated: what is refused for that is a try, too."""
+    account = (await request.form()).get("username")
+    await limits.login(account if isinstance(account, str) else None, exchange_of(request.scope))
+
+
 @router.post(
-    "/auth/token", summary="Log in", dependencies=[Public], responses=responses(InvalidCredentials, TooManyRequests)
+    "/auth/token",
+    summary="Log in",
+    dependencies=[Public, Depends(_tried)],
+    responses=responses(InvalidCredentials, TooManyRequests),
 )
 async def log_in(
     request: Request,
     response: Response,
     log_ins: LogInsDep,
-    limits: LimitsDep,
     settings: SettingsDep,
     username: Annotated[
         str,
@@ -89,7 +97,6 @@ async def log_in(
 
     Five tries a minute at one account, twenty from one address.
     """
-    await limits.login(username, exchange_of(request.scope))
     grant = await log_ins.log_in(username, password)
     return _granted(request, response, settings, grant, in_cookie=cookie)
 

@@ -61,11 +61,14 @@ class PrincipalLimits:
             if verdict.refused is not None:
                 raise refusal(verdict)
 
-    async def login(self, account: str, exchange: Exchange) -> None:
-        """One try to log in; refused (503) where it can't be counted."""
-        name = hashlib.sha256(normalised(account).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        asked = [(self._address, exchange.client), (self._account, name)]
-        self._told(await self._limits.requests(asked, closed=True), exchange, self._address, self._account)
+    async def login(self, account: str | None, exchange: Exchange) -> None:
+        """One try to log in, maybe without a name; refused (503) where it can't be counted."""
+        asked = [(self._address, exchange.client)]
+        if account is not None:
+            name = hashlib.sha256(normalised(account).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            asked.append((self._account, name))
+        verdict = await self._limits.requests(asked, closed=True)
+        self._told(verdict, exchange, *(limit for limit, _ in asked))
 
     async def _count(self, limit: Limit, key: str, exchange: Exchange) -> None:
         self._told(await self._limits.request(limit, key), exchange, limit)

@@ -197,6 +197,22 @@ class TestLogIn:
             answer = await other.post("/auth/token", data={"username": "u1@example.com", "password": "wrong"})
         assert answer.status_code == 401
 
+    async def test_is_told_of_both_limits(self, client: httpx.AsyncClient) -> None:
+        form = {"username": "admin@example.com", "password": "wrong"}
+        answers = [await client.post("/auth/token", data=form) for _ in range(6)]
+        told = '"address-minute";q=20;w=60, "account-minute";q=5;w=60'
+        assert {answer.headers["ratelimit-policy"] for answer in answers} == {told}
+        assert answers[0].headers["ratelimit"].startswith('"address-minute";r=19;t=')
+        assert '"account-minute";r=4;t=' in answers[0].headers["ratelimit"]
+        assert answers[0].headers["x-ratelimit-limit"] == "5"
+        assert answers[-1].headers["ratelimit"].startswith('"account-minute";r=0;t=')
+
+    @pytest.mark.parametrize("form", [{"username": "admin@example.com"}, {"password": "x"}, {}])
+    async def test_that_is_not_valid_counts_too(self, client: httpx.AsyncClient, form: dict[str, str]) -> None:
+        answers = [(await client.post("/auth/token", data=form)).status_code for _ in range(22)]
+        counted = 5 if "username" in form else 20
+        assert answers == [422] * counted + [429] * (22 - counted)
+
     async def test_is_refused_where_tries_cannot_be_counted(
         self, settings: Settings, clock: FrozenClock, database: Database
     ) -> None:

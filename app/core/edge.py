@@ -26,6 +26,7 @@ from app.core.errors import InvalidRequest, Place, Problem, Unavailable
 from app.core.exchange import KEY, Exchange, enter
 from app.core.http import MEDIA_TYPE, InternalError, UntrustedHost, document, headers_of
 from app.core.proxies import Proxies
+from app.core.routing import HEAD_ALONE
 from app.core.settings import HttpSettings
 
 log = structlog.get_logger()
@@ -126,7 +127,8 @@ class Edge:
         headers = dict(scope["headers"])
         exchange = self._exchange(scope, headers)
         scope[KEY] = exchange
-        answer = _Answer(send, exchange, secure=scope["scheme"] == "https")
+        sent = _head_alone(scope, send) if scope["method"] == "HEAD" else send
+        answer = _Answer(sent, exchange, secure=scope["scheme"] == "https")
         telemetry.IN_PROGRESS.inc()
         self._gate.enter()
         try:
@@ -241,6 +243,17 @@ def template_of(scope: Scope, templates: Mapping[int, str]) -> str:
     if route is not None:
         return templates.get(id(route), UNMATCHED)
     return "/static" if scope["path"].startswith("/static/") else UNMATCHED
+
+
+def _head_alone(scope: Scope, send: Send) -> Send:
+    """The `send` of a HEAD. To everything below it is a GET; of the answer the head goes out, and no byte more."""
+    scope["method"], scope[HEAD_ALONE] = "GET", True
+
+    async def sent(message: Message) -> None:
+        scope["method"] = "HEAD"  # the server, spans and log are told what was asked
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return sent
 
 
 class _Answer:

@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +22,7 @@ from app.core.direct import DirectRoute, foreseen, unforeseen
 _PARAMETERS = tuple(inspect.signature(APIRoute.__init__).parameters)[1:]  # without self
 _NOUN = 3  # "", "api", "v1", noun: where addresses begin to differ
 _ANY = "{}"
+HEAD_ALONE = "assay.head"  # in the scope, where a GET is asked for the sake of its answer's head
 _SEEN = 1024  # addresses whose way is kept
 _SEEN_LENGTH = 512  # characters; so that strangers can't fill the memory with long ones
 
@@ -77,13 +79,13 @@ class ShapedRouter(APIRouter):
         allowed: set[str] = set()
         for route in self._candidates(scope["path"]):
             match, found = route.matches(scope)
-            if match is Match.FULL:
+            if match is Match.FULL and not (HEAD_ALONE in scope and _endless(route)):
                 scope.update(found)
                 await route.handle(scope, receive, send)
                 return
-            if match is Match.PARTIAL:
+            if match is not Match.NONE:
                 scope.update(found)
-                allowed |= route.methods or set()
+                allowed |= _methods(route)
         if allowed:
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(sorted(allowed))})
         await super().app(scope, receive, send)
@@ -92,6 +94,18 @@ class ShapedRouter(APIRouter):
         segments, noun, last = _shape(path)
         yield from self._shapes.get((segments, noun, last), ())
         yield from self._shapes.get((segments, noun, _ANY), ())
+
+
+def _methods(route: APIRoute) -> set[str]:
+    """Whatever has a GET has a HEAD, which the edge makes of it."""
+    declared = route.methods or set()
+    return declared | {"HEAD"} if "GET" in declared and not _endless(route) else declared
+
+
+def _endless(route: APIRoute) -> bool:
+    """A stream, whose answer would go on for as long as somebody listens."""
+    kind = route.response_class
+    return isinstance(kind, type) and issubclass(kind, StreamingResponse)
 
 
 def flat(*routers: APIRouter) -> tuple[APIRoute, ...]:

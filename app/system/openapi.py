@@ -31,8 +31,8 @@ Knows how accurate a deployed model is, says so honestly, and acts on it.
 Send an access token (`POST /api/v1/auth/token`) or an API key as `Authorization: Bearer …`. Errors are
 `application/problem+json` (RFC 9457). Lists are paged by `cursor`. What creates or starts something takes an
 `Idempotency-Key`: sent again within 24 hours it is answered as the first time, and carried out once. Times are RFC
-3339, UTC. Every answer carries `X-Request-ID`; limited ones `RateLimit` and `RateLimit-Policy`, and a 429
-`Retry-After`.
+3339, UTC. `HEAD` is answered as `GET` is, without the body, except by streams. Every answer carries
+`X-Request-ID`; limited ones `RateLimit` and `RateLimit-Policy`, and a 429 `Retry-After`.
 
 Each operation names the scope it needs (`x-scopes`). Roles have these scopes:
 

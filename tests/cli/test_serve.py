@@ -47,6 +47,10 @@ class TestServe:
             assert resident_mb(command.process.pid) < 200
             answer = httpx.get(f"{command.url}/api/v1/system/health")
             assert "server" not in answer.headers
+            with httpx.Client(base_url=command.url) as client:  # one connection: a byte too much would be seen
+                heads, got = [client.head(LIVE) for _ in range(3)], client.get(LIVE)
+            assert {head.headers["content-length"] for head in heads} == {str(len(got.content))}
+            assert {head.status_code for head in heads} == {200}
             assert not (command.data / "postgres").exists()
             assert command.end() == 0
 

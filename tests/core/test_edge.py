@@ -106,6 +106,15 @@ def pieces(size: int, piece: int = 100) -> AsyncIterator[bytes]:
     return chunks()
 
 
+class TestHead:
+    @pytest.mark.parametrize("path", ["/fine", "/health", "/nowhere", "/echo/1", "/broken"])
+    async def test_is_answered_as_get_without_the_body(self, client: httpx.AsyncClient, path: str) -> None:
+        head, got = await client.head(path), await client.get(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers.keys() == got.headers.keys()
+        assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.content))
+
+
 class TestRequestId:
     async def test_every_answer_carries_one(self, client: httpx.AsyncClient) -> None:
         seen = {
@@ -319,6 +328,7 @@ class TestMetrics:
         for path in ("/echo/1", "/echo/2", "/nowhere/3", "/health", "/static/x.js"):
             await client.get(path)
         await client.request("BREW", "/fine")
+        await client.head("/fine")
         counted = {
             (s.labels["method"], s.labels["route"], s.labels["status"]): s.value
             for metric in telemetry.REQUESTS.collect()
@@ -331,6 +341,7 @@ class TestMetrics:
             ("GET", "/health", "200"): 1,
             ("GET", "/static", "404"): 1,
             ("OTHER", "/fine", "405"): 1,
+            ("HEAD", "/fine", "200"): 1,
         }
 
     def test_models_beyond_the_first_five_hundred_share_a_label(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,4 +79,4 @@ class TestShapedRouter:
     async def test_tells_the_methods_there_are(self, client: httpx.AsyncClient) -> None:
         answer = await client.delete("/api/v1/models")
         assert answer.status_code == 405
-        assert answer.headers["allow"] == "GET, POST"
+        assert answer.headers["allow"] == "GET, HEAD, POST"

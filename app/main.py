@@ -103,6 +103,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
         gate=gate,
         templates=templates,
         prepared=_prepared(built[Health]),
+        nameless=_nameless(settings),
         direct=router.direct,
     )
     if tracing.on:
@@ -235,6 +236,12 @@ async def _prepare(built: dict[type, Any], database: Database, settings: Setting
 
 def _prepared(health: Health) -> dict[str, Callable[[], Prepared]]:
     return {HEALTH: health.public_report, f"{HEALTH}/live": health.liveness, f"{HEALTH}/ready": health.readiness}
+
+
+def _nameless(settings: Settings) -> frozenset[str]:
+    """Prometheus asks each process by its address. Its token guards what it reads; without one a page of somebody
+    else's, to whose name this machine's address was given, could read it."""
+    return frozenset() if settings.metrics.token is None else frozenset({system.METRICS})
 
 
 def _url(settings: Settings) -> str:

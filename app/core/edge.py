@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
@@ -95,6 +95,7 @@ class Prepared:
 
 class Edge:
     """Wraps the application. `prepared`: path → an answer for GETs without credentials, given without the router.
+    `nameless`: paths that are answered by whatever host they are asked for, as prepared ones are.
     `direct`: the route of a request that needs none of the layers below.
     """
 
@@ -106,6 +107,7 @@ class Edge:
         gate: Gate,
         templates: Mapping[int, str],
         prepared: Mapping[str, Callable[[], Prepared]],
+        nameless: Collection[str],
         direct: Callable[[Scope], DirectRoute | None],
     ) -> None:
         self._app = app
@@ -113,6 +115,7 @@ class Edge:
         self._gate = gate
         self._templates = templates
         self._prepared = prepared
+        self._nameless = nameless
         self._direct = direct
         self._proxies = Proxies(settings.trusted_proxies)
         self._hosts = frozenset(host.lower().encode() for host in settings.trusted_hosts)
@@ -188,7 +191,8 @@ class Edge:
             twice = _given_twice(scope)
             if twice is not None:
                 return twice
-        if not self._any_host and _host(headers.get(b"host", b"")) not in self._hosts:
+        named = self._any_host or _host(headers.get(b"host", b"")) in self._hosts
+        if not named and scope["path"] not in self._nameless:
             return UntrustedHost("this host name is not served here")
         if b"%00" in scope["query_string"] or "\0" in scope["path"]:
             return _with_nul(scope)

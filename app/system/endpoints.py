@@ -20,6 +20,8 @@ from app.system.health import Health
 router = APIRouter(prefix="/system/health", tags=["system"])
 metrics_router = APIRouter(tags=["system"])
 
+METRICS = "/metrics"
+
 HealthDep = Annotated[Health, Depends(provided(Health))]
 SettingsDep = Annotated[Settings, Depends(provided(Settings))]
 
@@ -99,7 +101,7 @@ async def ready(state: HealthDep) -> Response:
 
 
 @metrics_router.get(
-    "/metrics",
+    METRICS,
     summary="Metrics",
     dependencies=[Public],
     response_class=Response,

@@ -56,6 +56,7 @@ def application(gate: Gate, **settings: Any) -> FastAPI:
         gate=gate,
         templates={id(route): route.path for route in app.routes},  # type: ignore[attr-defined]
         prepared={"/health": lambda: Prepared(200, b"{}")},
+        nameless={"/raw"},
         direct=lambda _: None,
     )
     return app
@@ -273,6 +274,11 @@ class TestHosts:
 
     async def test_health_needs_no_name(self, client: httpx.AsyncClient) -> None:
         assert (await client.get("/health", headers={"Host": "10.0.0.7"})).status_code == 200
+
+    async def test_nor_does_what_is_called_by_any(self, client: httpx.AsyncClient) -> None:
+        assert (await client.post("/raw", headers={"Host": "10.0.0.7"})).status_code == 200
+        twice = [("Host", "10.0.0.7"), ("Host", "test")]
+        assert (await client.post("/raw", headers=twice)).status_code == 400
 
     async def test_u0000_is_refused_in_an_address(self, client: httpx.AsyncClient) -> None:
         for address, pointer in {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from pydantic import SecretStr
@@ -54,6 +55,21 @@ class TestMetrics:
             assert (await client.get(METRICS)).status_code == 401
             assert (await client.get(METRICS, headers=bearer("wrong"))).status_code == 401
             assert (await client.get(METRICS, headers=bearer("of-the-scraper"))).status_code == 200
+
+    @pytest.mark.parametrize(("token", "status"), [("of-the-scraper", 200), (None, 400)])
+    async def test_needs_no_name_where_it_has_a_token(
+        self, settings: Settings, clock: FrozenClock, database: Database, token: str | None, status: int
+    ) -> None:
+        """Prometheus asks a pod by its address; without a token a page of somebody else's must not read it."""
+        metrics = settings.metrics.model_copy(update={"token": None if token is None else SecretStr(token)})
+        http = settings.http.model_copy(update={"trusted_hosts": ("test",)})
+        app = create_app(settings.model_copy(update={"metrics": metrics, "http": http}), clock=clock, database=database)
+        by_address = {"Host": "10.0.0.7:8080"}
+        async with running(app), client_of(app) as client:
+            asked = await client.get(METRICS, headers=bearer("of-the-scraper") | by_address)
+            assert asked.status_code == status
+            assert (await client.get(METRICS, headers=by_address)).status_code == (401 if token else 400)
+            assert (await client.get("/auth/me", headers=by_address)).status_code == 400
 
 
 class TestSeveralProcesses:

@@ -11,6 +11,7 @@ from app.auth.errors import (
     InvalidCredentials,
     InvalidRefreshToken,
     LastAdmin,
+    NoLogIn,
     UserNotFound,
 )
 from app.auth.guards import Authenticated, Public, Scoped
@@ -129,7 +130,7 @@ async def refresh(
     return _granted(request, response, settings, grant, in_cookie=body is None)
 
 
-@router.post("/auth/logout", summary="Log out", status_code=204)
+@router.post("/auth/logout", summary="Log out", status_code=204, responses=responses(NoLogIn))
 async def log_out(principal: Caller, response: Response, log_ins: LogInsDep) -> None:
     """Ends the log-in that the caller's token came from; its access and refresh tokens are refused from now on."""
     await log_ins.log_out(principal)

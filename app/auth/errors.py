@@ -4,6 +4,9 @@ from typing import ClassVar
 
 from app.core.errors import Problem
 
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="assay"'}  # what a 401 must have (RFC 9110, 15.5.2)
+_OF_TOKENS = {**_CHALLENGE, "Cache-Control": "no-store"}  # as the answers that hold tokens: nobody keeps either
+
 
 class Unauthenticated(Problem):
     """A valid access token or API key is needed.
@@ -12,7 +15,7 @@ class Unauthenticated(Problem):
     """
 
     status = 401
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="assay"'}
+    headers: ClassVar[dict[str, str]] = _CHALLENGE
 
 
 class InvalidCredentials(Problem):
@@ -22,7 +25,7 @@ class InvalidCredentials(Problem):
     """
 
     status = 401
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer realm="assay"'}
+    headers: ClassVar[dict[str, str]] = _OF_TOKENS
 
 
 class InvalidRefreshToken(Problem):
@@ -32,6 +35,16 @@ class InvalidRefreshToken(Problem):
     """
 
     status = 401
+    headers: ClassVar[dict[str, str]] = _OF_TOKENS
+
+
+class NoLogIn(Problem):
+    """An API key has no log-in that could end.
+
+    `DELETE /api/v1/api-keys/{key_id}` revokes it.
+    """
+
+    status = 409
 
 
 class Forbidden(Problem):

@@ -97,13 +97,12 @@ async def _asked(
 
 
 def _credential(request: Request) -> str | None:
+    """None where there is none, or one of another scheme: a proxy's, perhaps."""
     for name, value in request.scope["headers"]:
         if name == b"authorization":
             scheme, _, credential = value.partition(b" ")
-            if scheme.lower() != b"bearer":
-                raise Unauthenticated("`Authorization` must be `Bearer …`")
             text: str = credential.strip().decode("latin-1")
-            return text
+            return text if scheme.lower() == b"bearer" else None
     return None
 
 

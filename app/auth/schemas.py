@@ -173,7 +173,7 @@ class ApiKeyAnswer(Answer):
 
 
 class NewApiKeyAnswer(ApiKeyAnswer):
-    key: str = Field(examples=["aqt_k3v9x2m4q7ab_…"], description="the key itself; it is shown this once")
+    key: str = Field(examples=["aqt_k3v9x2m4q7ab_…"], description="shown once, and again to its `Idempotency-Key`")
 
     @classmethod
     def with_text(cls, new: NewKey) -> "NewApiKeyAnswer":

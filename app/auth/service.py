@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from app.auth import repository
 from app.auth.authenticate import Authenticator
-from app.auth.errors import InvalidCredentials, InvalidRefreshToken
+from app.auth.errors import InvalidCredentials, InvalidRefreshToken, NoLogIn
 from app.auth.passwords import Passwords
 from app.auth.principal import Principal
 from app.auth.scopes import SCOPES_OF, Role
@@ -101,7 +101,7 @@ class LogIns:
     async def log_out(self, principal: Principal) -> None:
         """Ends the log-in that the principal's token came from: its refresh tokens, and all its access tokens."""
         if principal.session_id is None:
-            return
+            raise NoLogIn("an API key is not logged in; to end it, an admin revokes it")
         now = to_datetime(self._clock.now_us())
         async with self._database.write() as session:
             await repository.revoke_log_in(session, UUID(principal.session_id), now)

@@ -110,8 +110,9 @@ def admits(token: SecretStr | None, authorization: str) -> bool:
     """Whether that header may see the metrics; without a token anybody may."""
     if token is None:
         return True
-    wanted = b"Bearer " + token.get_secret_value().encode()
-    return hmac.compare_digest(authorization.encode("latin-1"), wanted)
+    scheme, _, given = authorization.partition(" ")  # in any case (RFC 9110, 11.1)
+    fits = hmac.compare_digest(given.strip().encode("latin-1"), token.get_secret_value().encode())
+    return fits and scheme.lower() == "bearer"
 
 
 def exposition() -> bytes:

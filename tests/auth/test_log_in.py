@@ -20,7 +20,7 @@ from app.auth.users import Users
 from app.core.clock import FrozenClock
 from app.db.engine import Database
 from tests.support.counts import Counts, forms
-from tests.support.http import PASSWORD, bearer, client_of
+from tests.support.http import PASSWORD, Identities, bearer, client_of
 
 EMAIL = "ada@example.com"
 REFRESH = "/auth/refresh"
@@ -80,6 +80,7 @@ class TestLogIn:
         answer = await log_in(client, email, password)
         assert answer.status_code in {401, 422}
         if answer.status_code == 401:
+            assert answer.headers["cache-control"] == "no-store"
             assert answer.json()["type"] == "/problems/invalid-credentials"
             assert answer.json()["detail"] == "the account or the password is wrong"
         assert EMAIL not in answer.text
@@ -229,7 +230,10 @@ class TestRefresh:
 
     @pytest.mark.parametrize("token", ["", "aqr_nothing", "x" * 512, "é"])
     async def test_refuses_what_was_never_given(self, client: httpx.AsyncClient, token: str) -> None:
-        assert (await refresh(client, token)).status_code == 401
+        answer = await refresh(client, token)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.headers["cache-control"] == "no-store"
 
     async def test_needs_a_token(self, client: httpx.AsyncClient) -> None:
         assert (await client.post(REFRESH)).status_code == 401
@@ -259,6 +263,13 @@ class TestCookie:
 
 @pytest.mark.usefixtures("ada")
 class TestLogOut:
+    async def test_an_api_key_has_nothing_to_end(self, client: httpx.AsyncClient, identities: Identities) -> None:
+        key = bearer(await identities.key("models:read"))
+        answer = await client.post("/auth/logout", headers=key)
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/no-log-in")
+        assert "revoke" in answer.json()["detail"]
+        assert (await client.get("/auth/me", headers=key)).status_code == 200
+
     async def test_ends_all_tokens_of_the_log_in_and_no_others(self, client: httpx.AsyncClient) -> None:
         mine, other = (await log_in(client)).json(), (await log_in(client)).json()
         assert (await client.post("/auth/logout", headers=bearer(mine["access_token"]))).status_code == 204

@@ -37,6 +37,8 @@ class TestReport:
         known = await client.get(HEALTH, headers=bearer(token))
         assert known.json()["components"]["migrations"]["detail"].startswith("at ")
         assert (await client.get(HEALTH, headers=bearer("garbage"))).status_code == 401
+        of_a_proxy = await client.get(HEALTH, headers={"Authorization": "Basic YTpi"})
+        assert (of_a_proxy.status_code, of_a_proxy.json()) == (200, (await client.get(HEALTH)).json())
 
     async def test_live_and_ready(self, client: httpx.AsyncClient) -> None:
         assert (await client.get(LIVE)).json() == {"status": "alive"}

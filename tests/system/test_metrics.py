@@ -55,6 +55,9 @@ class TestMetrics:
             assert (await client.get(METRICS)).status_code == 401
             assert (await client.get(METRICS, headers=bearer("wrong"))).status_code == 401
             assert (await client.get(METRICS, headers=bearer("of-the-scraper"))).status_code == 200
+            for scheme, status in (("bearer", 200), ("BEARER", 200), ("Basic", 401), ("", 401)):
+                header = {"Authorization": f"{scheme} of-the-scraper"}
+                assert (await client.get(METRICS, headers=header)).status_code == status
 
     @pytest.mark.parametrize(("token", "status"), [("of-the-scraper", 200), (None, 400)])
     async def test_needs_no_name_where_it_has_a_token(

@@ -36,6 +36,7 @@ from app.auth.schemas import (
 )
 from app.auth.service import ABSOLUTE, Grant, LogIns
 from app.auth.users import Users
+from app.core.bodies import demand_form
 from app.core.errors import InvalidRequest
 from app.core.exchange import exchange_of
 from app.core.http import responses
@@ -70,6 +71,7 @@ async def _tried(request: Request, limits: LimitsDep) -> None:
     """Before the form is validated: what is refused for that is a try, too."""
     account = (await request.form()).get("username")
     await limits.login(account if isinstance(account, str) else None, exchange_of(request.scope))
+    demand_form(request.headers.get("content-type", ""))
 
 
 @router.post(

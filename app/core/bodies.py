@@ -8,12 +8,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
 from app.core import strict_json
+from app.core.errors import Place, UnsupportedMediaType
 from app.core.exchange import exchange_of
 from app.core.http import BodyTooLarge, BodyTooSlow
 
+JSON = "application/json"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
 
 class CountedBody:
-    """A request's `receive`. Raises `BodyTooLarge`, `BodyTooSlow` or `InvalidRequest` into whoever reads.
+    """A request's `receive`. What is wrong (`BodyTooLarge`, `BodyTooSlow`, `InvalidRequest`, `UnsupportedMediaType`) is
+    raised into whoever reads.
 
     The limit is looked up when reading begins, so that a guard may have raised it. A batch goes through piece by piece
     (its decoder is strict itself), and so does a form; whatever else an operation reads is JSON to it: that is gathered
@@ -55,6 +60,9 @@ class CountedBody:
     def _begin(self) -> None:
         self._deadline = asyncio.get_running_loop().time() + self._timeout
         self._checked = not self._exchange.batch and _reads_json(self._scope)
+        coding = self._headers.get(b"content-encoding")
+        if coding is not None:
+            _demand_identity(coding)
         declared = self._headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > self._exchange.body_limit:
             raise self._too_large()
@@ -84,6 +92,7 @@ class CountedBody:
             pieces.append(message.get("body", b""))
         body = b"".join(pieces)
         if body:
+            _demand_json(self._headers.get(b"content-type", b"").decode("latin-1"))
             strict_json.check(body)
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -109,3 +118,33 @@ def _reads_json(scope: Scope) -> bool:
     """Whether the operation declares a body that is no form; one that declares none reads none."""
     declared = getattr(scope.get("route"), "body_field", None)
     return declared is not None and not isinstance(declared.field_info, params.Form)
+
+
+def demand_form(content_type: str) -> None:
+    """Raises `UnsupportedMediaType` for a body that the framework would not read as a form."""
+    if content_type and _kind(content_type)[0] not in FORMS:
+        raise UnsupportedMediaType("the body must be a form", supported=FORMS)
+
+
+def _demand_json(content_type: str) -> None:
+    name, parameters = _kind(content_type)
+    if name != JSON and not (name.startswith("application/") and name.endswith("+json")):
+        raise UnsupportedMediaType("the body must be JSON, and `Content-Type` must say so", supported=(JSON,))
+    if "charset" in parameters and "utf-8" not in parameters and "utf8" not in parameters:
+        raise UnsupportedMediaType("JSON is read in UTF-8 only", supported=(JSON,))
+
+
+def _demand_identity(coding: bytes) -> None:
+    if coding.strip().lower() not in {b"", b"identity"}:
+        place = Place("/header/content-encoding", "not_identity", "leave it out, and send the body as it is")
+        raise UnsupportedMediaType(
+            "bodies are not unpacked: Content-Encoding must be identity",
+            places=[place],
+            headers={"Accept-Encoding": "identity"},
+        )
+
+
+def _kind(content_type: str) -> tuple[str, str]:
+    """As the framework reads it: a media type, and its parameters."""
+    name, _, parameters = content_type.lower().partition(";")
+    return name.strip(), parameters

@@ -24,7 +24,7 @@ from app.core.bodies import CountedBody
 from app.core.direct import DirectRoute
 from app.core.errors import InvalidRequest, Place, Problem, Unavailable
 from app.core.exchange import KEY, Exchange, enter
-from app.core.http import MEDIA_TYPE, InternalError, UntrustedHost, document, headers_of
+from app.core.http import MEDIA_TYPE, InternalError, MalformedRequest, UntrustedHost, document, headers_of
 from app.core.proxies import Proxies
 from app.core.routing import HEAD_ALONE
 from app.core.settings import HttpSettings
@@ -35,7 +35,7 @@ CLIENT_LEFT = 499  # nginx's number for it; only metrics and log see it
 UNMATCHED = "unmatched"
 MAX_NAME = 100  # bytes of a parameter's name that an answer repeats
 _REQUEST_ID = re.compile(rb"[\w-]{1,64}", re.ASCII)
-_ONCE = (b"content-type", b"content-encoding")  # headers that say how a body is read
+_ONCE = (b"content-type", b"content-encoding", b"transfer-encoding")  # headers that say how a body is read
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -194,13 +194,12 @@ class Edge:
         named = self._any_host or _host(headers.get(b"host", b"")) in self._hosts
         if not named and scope["path"] not in self._nameless:
             return UntrustedHost("this host name is not served here")
-        if b"%00" in scope["query_string"] or "\0" in scope["path"]:
-            return _with_nul(scope)
-        repeated = _repeated(scope["query_string"])
-        if repeated is not None:
-            return InvalidRequest(
-                f"{repeated} is given more than once", places=[Place(f"/query/{repeated}", "repeated", "give it once")]
-            )
+        if headers.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":
+            place = Place("/header/transfer-encoding", "not_chunked", "only chunked is undone")
+            return MalformedRequest("the body is in a transfer coding that is not undone here", places=[place])
+        wrong = _wrong_address(scope)
+        if wrong is not None:
+            return wrong
         if gated and self._gate.phase is Phase.STARTING:
             return Unavailable(
                 "the service is starting: its database is not reachable or not migrated yet",
@@ -301,13 +300,22 @@ class _Answer:
         return headers
 
 
-def _with_nul(scope: Scope) -> Problem:
+def _wrong_address(scope: Scope) -> Problem | None:
+    if b"%00" in scope["query_string"] or "\0" in scope["path"]:
+        places = [Place(_with_nul(scope), "nul", "holds U+0000; leave %00 out")]
+        return InvalidRequest("an address can't hold U+0000", places=places)
+    repeated = _repeated(scope["query_string"])
+    if repeated is None:
+        return None
+    place = Place(f"/query/{repeated}", "repeated", "give it once")
+    return InvalidRequest(f"{repeated} is given more than once", places=[place])
+
+
+def _with_nul(scope: Scope) -> str:
     if "\0" in scope["path"]:
-        place = "/path"
-    else:
-        part = next(part for part in scope["query_string"].split(b"&") if b"%00" in part)
-        place = f"/query/{_name(unquote_to_bytes(part.partition(b'=')[0]))}"
-    return InvalidRequest("an address can't hold U+0000", places=[Place(place, "nul", "holds U+0000; leave %00 out")])
+        return "/path"
+    part = next(part for part in scope["query_string"].split(b"&") if b"%00" in part)
+    return f"/query/{_name(unquote_to_bytes(part.partition(b'=')[0]))}"
 
 
 def _repeated(query: bytes) -> str | None:

@@ -79,7 +79,8 @@ class NotFound(Problem):
 class UnsupportedMediaType(Problem):
     """The body's media type is not one that the operation reads.
 
-    `supported` lists what is, where the operation says so. Arrow needs the server's `arrow` extra.
+    `supported` lists what is, where the operation says so; Arrow needs the server's `arrow` extra. Or the body is
+    packed (`Content-Encoding`): none is unpacked.
     """
 
     status = 415

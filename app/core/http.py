@@ -23,7 +23,7 @@ _IN_A_PATH = "/:@!$&'()*+,;=~"  # RFC 3986, 3.3
 class MalformedRequest(Problem):
     """The request can't be understood.
 
-    Its body could not be read as what its `Content-Type` says.
+    It is not HTTP/1.1, or its body could not be read as what its headers say.
     """
 
     status = 400

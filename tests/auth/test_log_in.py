@@ -67,6 +67,11 @@ class TestLogIn:
         me = await client.get("/auth/me", headers=bearer(body["access_token"]))
         assert (me.json()["name"], me.json()["role"]) == (EMAIL, "data_scientist")
 
+    async def test_takes_a_form(self, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/auth/token", json={"username": EMAIL, "password": PASSWORD})
+        assert answer.status_code == 415
+        assert "application/x-www-form-urlencoded" in answer.json()["supported"]
+
     async def test_the_case_of_the_address_does_not_matter(self, client: httpx.AsyncClient) -> None:
         assert (await log_in(client, "ADA@example.COM")).status_code == 200
 

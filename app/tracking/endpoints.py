@@ -80,7 +80,8 @@ async def store_predictions(
     """All rows or none are taken in; 201 means that they are on disk.
 
     `prediction_id` makes this safe to repeat: the same row again is a duplicate, the same id with another content a
-    conflict, which is listed and not applied. The timestamp is not content. Labels that came first are joined now.
+    conflict, which is listed and not applied. The timestamp is not content. Labels that came first are joined now. Of a
+    key that stands twice in an object the last counts.
     """
     body, kind = await whole(request.receive), request.headers.get("content-type", "")
     answer = await service.store_predictions(

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from app.auth.errors import Forbidden, Unauthenticated
 from app.auth.guards import Guard, guarded
 from app.auth.scopes import table
-from app.core.errors import InvalidRequest, Problem, Unavailable
+from app.core.errors import InvalidRequest, Problem, Unavailable, UnsupportedMediaType
 from app.core.http import (
     MEDIA_TYPE,
     PROBLEM_SCHEMA,
@@ -17,6 +17,7 @@ from app.core.http import (
     BodyTooSlow,
     InternalError,
     MalformedRequest,
+    UntrustedHost,
     responses,
 )
 from app.core.limits import TooManyRequests
@@ -101,12 +102,10 @@ def _complete(operation: dict[str, Any], guard: Guard, method: str) -> None:
 
 
 def _problems(operation: dict[str, Any], guard: Guard, method: str) -> list[type[Problem]]:
-    """What any operation of this kind can answer."""
-    found: list[type[Problem]] = [InternalError, Unavailable]
-    if operation.get("parameters") or "requestBody" in operation:
-        found.append(InvalidRequest)
+    """What any operation of this kind can answer, and what the edge answers before it knows which one it is."""
+    found: list[type[Problem]] = [InternalError, Unavailable, UntrustedHost, MalformedRequest, InvalidRequest]
     if "requestBody" in operation or method in ("post", "put", "patch"):
-        found += [MalformedRequest, BodyTooSlow, BodyTooLarge]
+        found += [BodyTooSlow, BodyTooLarge, UnsupportedMediaType]
     if not guard.public:
         found += [Unauthenticated, TooManyRequests]
     if guard.scope is not None:

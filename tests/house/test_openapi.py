@@ -48,6 +48,10 @@ def contents(operation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return bodies
 
 
+def _examples(answer: dict[str, Any]) -> set[str]:
+    return set(answer.get("content", {}).get("application/problem+json", {}).get("examples", {}))
+
+
 class TestDocument:
     def test_is_openapi_3_1_and_holds_every_reference(self) -> None:
         assert DOCUMENT["openapi"] == "3.1.0"
@@ -106,6 +110,13 @@ class TestEveryOperation:
             assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
             assert all(str(example["value"]["status"]) == status for example in content["examples"].values())
             assert "application/json" not in answer["content"]
+
+    @ALL
+    def test_tells_what_the_edge_answers_before_it(self, name: str) -> None:
+        responses = OPERATIONS[name]["responses"]
+        told = {slug for answer in responses.values() for slug in _examples(answer)}
+        assert told >= {"untrusted-host", "malformed-request", "invalid-request"}
+        assert ("unsupported-media-type" in told) >= ("requestBody" in OPERATIONS[name])
 
     @ALL
     def test_describes_its_parameters(self, name: str) -> None:

@@ -13,14 +13,21 @@ from tests.hostile.operations import MODEL, PREDICTION, all_operations
 from tests.support.databases import cloned
 from tests.support.served import ServedProduct
 
+DAY_S = 86_400
+
 
 @pytest.fixture(scope="package")
 async def product(server: EmbeddedServer, template: str) -> AsyncIterator[ServedProduct]:
-    """One process, ready; its time for a head is short, so that slow ones end within a test."""
+    """One process, ready; its time for a head is short, so that slow ones end within a test, and its tokens live longer
+    than the longest forms take, which is hours."""
     with tempfile.TemporaryDirectory() as folder:
         async with cloned(server, template) as url:
             served = ServedProduct(
-                Path(folder), ASSAY_DATABASE__URL=url, ASSAY_HTTP__HEAD_TIMEOUT_S="2", ASSAY_HTTP__BODY_TIMEOUT_S="2.5"
+                Path(folder),
+                ASSAY_DATABASE__URL=url,
+                ASSAY_HTTP__HEAD_TIMEOUT_S="2",
+                ASSAY_HTTP__BODY_TIMEOUT_S="2.5",
+                ASSAY_AUTH__TOKEN_EXPIRY=str(DAY_S),
             )
             served.start()
             try:

@@ -111,7 +111,7 @@ def admits(token: SecretStr | None, authorization: str) -> bool:
     if token is None:
         return True
     scheme, _, given = authorization.partition(" ")  # in any case (RFC 9110, 11.1)
-    fits = hmac.compare_digest(given.strip().encode("latin-1"), token.get_secret_value().encode())
+    fits = hmac.compare_digest(given.encode("latin-1"), token.get_secret_value().encode())
     return fits and scheme.lower() == "bearer"
 
 

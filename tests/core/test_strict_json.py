@@ -85,10 +85,10 @@ class TestCheck:
     def test_says_so_in_little_time_though_the_body_is_large(self, filling: bytes) -> None:
         many = 256_000 // len(filling)
         body = b"[" + filling * many + b"NaN]"
-        begun = time.perf_counter()
+        begun = time.thread_time()
         with pytest.raises(InvalidRequest) as refused:
             strict_json.check(body)
-        assert time.perf_counter() - begun < 1  # about 0.1 s
+        assert time.thread_time() - begun < 1  # about 0.1 s, however busy the machine is
         assert refused.value.places[0].pointer == f"/{many}"
 
     def test_looks_for_no_place_in_more(self) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Index, LargeBinary, Text
+from sqlalchemy import ARRAY, BigInteger, DateTime, Index, LargeBinary, Text, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -52,7 +52,7 @@ class AuditHeadTable(Table):
 
     __tablename__ = "audit_head"
 
-    one: Mapped[bool] = mapped_column(primary_key=True, default=True)
+    one: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
     hour: Mapped[datetime] = mapped_column(_Moment)
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     seal: Mapped[bytes] = mapped_column(LargeBinary)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -157,6 +158,7 @@ def scraped(url: str) -> float:
 
 
 class TestOnOneDataDirectory:
+    @pytest.mark.long  # as tests/db/test_embedded.py, with whole processes
     def test_a_server_goes_on_when_the_worker_that_began_the_database_ends(self, folder: Path) -> None:
         with Running(folder, "worker") as worker:
             worker.wait_for((worker.data / "postgres/postmaster.pid").exists)

@@ -131,7 +131,13 @@ class TestMetrics:
         assert done.returncode == 1
         assert f"port {port}, for metrics" in done.stderr
 
-    @pytest.mark.parametrize("arguments", [("run", "--no-demo"), ("serve", "--worker", "--workers", "2")])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            pytest.param(("run", "--no-demo"), marks=pytest.mark.long),
+            ("serve", "--worker", "--workers", "2"),
+        ],
+    )
     def test_of_a_worker_beside_a_server_are_told_by_that(self, folder: Path, arguments: tuple[str, ...]) -> None:
         port = free_port()
         with Running(folder, *arguments, **ADMIN, ASSAY_METRICS__WORKER_PORT=str(port)) as command:

@@ -209,13 +209,12 @@ class TestWhenTheOwnerEnds:
         connection.terminate()
 
     async def test_at_the_same_moment_as_all_others_the_server_ends(self, folder: Path) -> None:
-        for _ in range(3):
-            with holding(folder, 3) as processes:
-                pid = postmaster(folder)
-                for process in processes:
-                    process.terminate()
-                assert [process.wait(30) for process in processes] == [0] * 3
-                async with asyncio.timeout(5):
-                    while alive(pid):  # noqa: ASYNC110  until whoever has inherited it has waited for it
-                        await asyncio.sleep(0.02)
-                assert not (folder / "data/postgres/postmaster.pid").exists()
+        with holding(folder, 3) as processes:
+            pid = postmaster(folder)
+            for process in processes:
+                process.terminate()
+            assert [process.wait(30) for process in processes] == [0] * 3
+            async with asyncio.timeout(5):
+                while alive(pid):  # noqa: ASYNC110  until whoever has inherited it has waited for it
+                    await asyncio.sleep(0.02)
+            assert not (folder / "data/postgres/postmaster.pid").exists()

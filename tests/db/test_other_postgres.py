@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 # what speaks SQL: the rest of tracking's tests are arithmetic and would only take their time twice
 TESTS = (
     "tests/db",
+    "--ignore=tests/db/test_embedded.py",  # of the programs that come along
     "tests/models",
     *sorted(
         str(path) for path in (ROOT / "tests/tracking").glob("test_*.py") if "database: Database" in path.read_text()

@@ -143,10 +143,18 @@ class _Several(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         """On the thread of uvicorn's own questions: of two that read one pipe, each can take half of an answer."""
+        self._hear_ends()
         super().keep_subprocess_alive()
+        self._hear_ends()
         if not self._told and all(worker.is_ready(WORKER_START_S) for worker in self.processes):
             self._told = True
             self._ready()
+
+    def _hear_ends(self) -> None:
+        """Each worker's end of its pipe is its own alone: held open here as well, a worker that dies while it is asked
+        would be waited for as long as one that starts, and nobody would be replaced meanwhile."""
+        for worker in self.processes:
+            worker.child_conn.close()
 
     def terminate_all(self) -> None:
         """The socket goes with the workers': held open here it would take connections that nobody answers."""

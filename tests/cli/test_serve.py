@@ -105,6 +105,8 @@ class TestServe:
     def a_killed_worker_is_replaced_and_its_total_stays(self, command: Running, told: float) -> None:
         before = answered_by_each(command)
         victim = min(workers(command.process.pid))
+        os.kill(victim, signal.SIGSTOP)
+        time.sleep(1)  # the parent asks each twice a second, and waits for a silent one
         os.kill(victim, signal.SIGKILL)
         assert scraped(command.url) >= told
         seconds = command.wait_for(lambda: len(workers(command.process.pid) - {victim}) == 2)

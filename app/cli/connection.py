@@ -23,7 +23,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from app.core import telemetry
 from app.core.edge import UNMATCHED
 from app.core.errors import Problem
-from app.core.http import MEDIA_TYPE, AddressTooLong, HeadTooLarge, HeadTooSlow, MalformedRequest, document
+from app.core.http import (
+    MEDIA_TYPE,
+    AddressTooLong,
+    HeadTooLarge,
+    HeadTooSlow,
+    MalformedRequest,
+    document,
+    headers_of,
+    without_memory,
+)
 
 # Of a head, or the trailer of a chunked body, that does not come in one read; browsers and proxies stay below 32 KiB.
 MAX_HEAD_BYTES = 64 << 10
@@ -58,6 +67,8 @@ def _refusal(error: BaseException | None, address: bytes | None) -> Problem:
     """Why the parser takes no more, as far as it says so."""
     if len(address or b"") > MAX_ADDRESS_BYTES:
         return _too_large(address)
+    if error is not None and isinstance(error.__context__, MemoryError):  # ours, while the parser gave us a piece
+        return without_memory()
     if isinstance(error, HttpParserInvalidURLError):
         return MalformedRequest("the address holds a character that must be sent as %XX (RFC 3986)")
     if isinstance(error, HttpParserInvalidMethodError):
@@ -247,6 +258,7 @@ class Connection(HttpToolsProtocol):
             f"x-request-id: {request_id}",
             "cache-control: no-store",
             "connection: close",
+            *(f"{name.lower()}: {value}" for name, value in headers_of(problem).items()),
         )
         self.transport.write(STATUS_LINE[problem.status] + "\r\n".join((*lines, "", "")).encode() + body)
         self.transport.close()

@@ -24,7 +24,15 @@ from app.core.bodies import CountedBody
 from app.core.direct import DirectRoute
 from app.core.errors import InvalidRequest, Place, Problem, Unavailable
 from app.core.exchange import KEY, Exchange, enter
-from app.core.http import MEDIA_TYPE, InternalError, MalformedRequest, UntrustedHost, document, headers_of
+from app.core.http import (
+    MEDIA_TYPE,
+    InternalError,
+    MalformedRequest,
+    UntrustedHost,
+    document,
+    headers_of,
+    without_memory,
+)
 from app.core.proxies import Proxies
 from app.core.routing import HEAD_ALONE
 from app.core.settings import HttpSettings
@@ -148,7 +156,7 @@ class Edge:
         except MemoryError:
             if answer.started:
                 raise
-            await answer.problem(Unavailable("no memory is left just now", headers={"Retry-After": "1"}), scope["path"])
+            await answer.problem(without_memory(), scope["path"])
         except Exception:
             log.exception("unknown error", request_id=exchange.request_id, path=scope["path"])
             if answer.started:

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.core.errors import MAX_PLACES, InvalidRequest, NotFound, Place, Problem, UnsupportedMediaType
+from app.core.errors import MAX_PLACES, InvalidRequest, NotFound, Place, Problem, Unavailable, UnsupportedMediaType
 from app.core.exchange import exchange_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -130,6 +130,11 @@ def _encode(members: dict[str, Any]) -> bytes:
         return msgspec.json.encode(members, enc_hook=str)
     except (UnicodeEncodeError, TypeError, ValueError):
         return json.dumps(members, default=str).encode()
+
+
+def without_memory() -> Unavailable:
+    """What ran out of it undid what it had done, and the next request may find some."""
+    return Unavailable("no memory is left just now", headers={"Retry-After": "1"})
 
 
 def headers_of(problem: Problem) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from uvicorn import Server
 
-from app.cli.connection import LULL_S, BoundedConfig
+from app.cli.connection import LULL_S, BoundedConfig, Connection
 from tests.support.wire import Wire, request
 
 KEPT_S, HEAD_S = 1, 2.0
@@ -33,13 +33,13 @@ async def answering(scope: Any, receive: Any, send: Any) -> None:
 class Threaded:
     """A server in a thread of its own, whose loop can be kept busy."""
 
-    def __init__(self, new_loop: NewLoop) -> None:
+    def __init__(self, new_loop: NewLoop, http: type[Connection] = Connection) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._config = BoundedConfig(
             answering,
             head_timeout_s=HEAD_S,
             timeout_keep_alive=KEPT_S,
-            http="app.cli.connection:Connection",
+            http=http,
             lifespan="off",
             log_config=None,
         )
@@ -222,3 +222,19 @@ class TestWhatIsNoRequest:
         assert (answer.status, answer.kind) == (status, "application/problem+json")
         assert why in answer.json()["detail"]
         assert answer.closes
+
+
+class Starved(Connection):
+    def on_body(self, body: bytes) -> None:
+        raise MemoryError
+
+
+def test_where_no_memory_is_left_for_a_body_it_is_not_the_clients_fault(new_loop: NewLoop) -> None:
+    server = Threaded(new_loop, Starved)
+    try:
+        with server.connect() as wire:
+            answer = wire.ask(POST + b"body")
+    finally:
+        server.end()
+    assert (answer.status, answer.headers["retry-after"], answer.closes) == (503, "1", True)
+    assert "no memory" in answer.json()["detail"]

@@ -137,6 +137,6 @@ def _left(window: Window, state: Sequence[Any], now: float) -> Left:
     before, before_ms, count, count_ms = map(int, state)
     used = before * before_ms // (seconds * 1000) + count
     one_less = before_ms / 1000 % (seconds / before) if before else inf
-    ended = count_ms / 1000 % seconds if count else inf
+    ended = count_ms / 1000 - seconds if count else inf  # a counter lives as long again as its window
     reset_in = min(one_less, ended)
     return Left(max(0, amount - used), now + (reset_in if before or count else 0.0))

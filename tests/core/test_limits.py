@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
+from limits import parse
 
 from app.core.errors import Unavailable
 from app.core.limits import Limit, Limits, Usage, Verdict, _windows, headers, refusal
+from app.core.windows import Window, _left
 from tests.support.proxy import slowed
 from tests.support.redis import RedisServer, redis_server
 from tests.support.served import free_port
@@ -236,12 +238,27 @@ class TestSeveralLimits:
         for _ in range(3):
             verdict = await limits.request(limit, key)
         ((_, window),) = _windows(limit, key, exact=limit.exact)
+        await asyncio.sleep(0.01)  # in the very millisecond in which a window begins the library says that it ends
         stats = limits._counting(window).get_window_stats(window.item, *window.identifiers)
         assert stats.remaining == verdict.usages[0].remaining == limit.items[0].amount - 3
         assert stats.reset_time == pytest.approx(verdict.usages[0].reset_at, abs=0.1)
         assert limits._counting(window).hit(window.item, *window.identifiers)
         assert (await limits.request(limit, key)).usages[0].remaining == limit.items[0].amount - 5
         limits.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "remaining", "reset_in"),
+    [
+        ([0, 0, 3, 7_200_000], 97, 3600),  # begun this millisecond
+        ([0, 0, 3, 5_400_000], 97, 1800),
+        ([10, 3_590_000, 3, 7_190_000], 88, 350),  # each 360 s one of those before counts no more
+        ([0, 0, 0, 0], 100, 0),
+    ],
+)
+def test_two_counters_tell_when_more_is_left(state: list[int], remaining: int, reset_in: float) -> None:
+    left = _left(Window(parse("100/hour"), (), exact=False), state, 1000.0)
+    assert (left.remaining, left.reset_at) == (remaining, 1000.0 + reset_in)
 
 
 @pytest.mark.fault("F15")

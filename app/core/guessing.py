@@ -12,7 +12,7 @@ ESTIMATED = 32  # characters that the estimate looks at: of 72 chosen ones it ta
 # they are written; a sentence of words at less than 10^26.
 OFFLINE = 1e26
 ONLINE = 1e10  # each is a request: at a thousand a second, four months. 12 random bytes are estimated at 10^11 and more
-_WORDS = (
+_WORDS = (  # of which people make up secrets, or copy them from an example
     *("assay", "secret", "supersecret", "key", "jwt", "hs256", "token", "auth", "signing", "my", "your", "super"),
     *("long", "random", "production", "example", "sample", "default", "change", "placeholder", "insecure"),
     *("metrics", "prometheus", "scrape", "scraper", "monitoring"),

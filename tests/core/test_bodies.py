@@ -6,18 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.core import logs
 from app.core.edge import Gate
-from app.core.settings import LogSettings
 from tests.support.edges import KIB, application, client_of
-
-
-@pytest.fixture
-def gate() -> Gate:
-    logs.configure(LogSettings())
-    opened = Gate()
-    opened.open()
-    return opened
 
 
 @pytest.fixture

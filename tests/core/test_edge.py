@@ -7,19 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from app.core import logs, telemetry
+from app.core import telemetry
 from app.core.edge import Gate, Phase
 from app.core.errors import Problem
-from app.core.settings import LogSettings
 from tests.support.edges import application, client_of
-
-
-@pytest.fixture
-def gate() -> Gate:
-    logs.configure(LogSettings())
-    opened = Gate()
-    opened.open()
-    return opened
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from weakref import WeakSet
 import msgspec
 
 from app.analytics.errors import StreamsExhausted
+from app.core.errors import Unavailable
 from app.core.leaving import told_of_the_end
 from app.db.engine import Database
 from app.db.listening import listen
@@ -24,6 +25,7 @@ MAX_FOLLOWERS = 200  # per process; each holds a connection and a few kilobytes
 HEARTBEAT_S = 15.0  # proxies cut what is silent for 30 to 60 s
 LONGEST_S = 900.0  # then the client comes again with a fresh token, so that a withdrawn right ends a stream too
 TOGETHER_S = 0.1  # what is folded in one round is told at once
+AWAY_S = 1.0  # the database is asked again after so long
 
 
 class Follower:
@@ -101,7 +103,14 @@ class Feed:
         except TimeoutError:
             return b": heartbeat\n\n"
         await asyncio.sleep(TOGETHER_S)
-        names = sorted(await self._named(follower.take()))
+        changed = follower.take()
+        try:
+            names = sorted(await self._named(changed))
+        except Unavailable:  # an answer that has begun can't say so
+            await asyncio.sleep(AWAY_S)
+            for number in changed:
+                follower.tell(number)
+            return b": -\n\n"
         heard = [name for name in names if models is None or name in models]
         return b"event: rollups\ndata: " + msgspec.json.encode({"models": heard}) + b"\n\n" if heard else b": -\n\n"
 

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core import logs, telemetry
 from app.core.bodies import CountedBody
 from app.core.direct import DirectRoute
-from app.core.errors import InvalidRequest, Place, Problem, Unavailable
+from app.core.errors import MAX_NAME, InvalidRequest, Place, Problem, Unavailable, pointer
 from app.core.exchange import KEY, Exchange, enter
 from app.core.http import (
     MEDIA_TYPE,
@@ -41,7 +41,6 @@ log = structlog.get_logger()
 
 CLIENT_LEFT = 499  # nginx's number for it; only metrics and log see it
 UNMATCHED = "unmatched"
-MAX_NAME = 100  # bytes of a parameter's name that an answer repeats
 _REQUEST_ID = re.compile(rb"[\w-]{1,64}", re.ASCII)
 _ONCE = (b"content-type", b"content-encoding", b"transfer-encoding")  # headers that say how a body is read
 _HEADERS = (
@@ -315,29 +314,27 @@ def _wrong_address(scope: Scope) -> Problem | None:
     repeated = _repeated(scope["query_string"])
     if repeated is None:
         return None
-    place = Place(f"/query/{repeated}", "repeated", "give it once")
-    return InvalidRequest(f"{repeated} is given more than once", places=[place])
+    place = Place(pointer("query", repeated), "repeated", "give it once")
+    return InvalidRequest(f"{repeated[:MAX_NAME]} is given more than once", places=[place])
 
 
 def _with_nul(scope: Scope) -> str:
     if "\0" in scope["path"]:
         return "/path"
     part = next(part for part in scope["query_string"].split(b"&") if b"%00" in part)
-    return f"/query/{_name(unquote_to_bytes(part.partition(b'=')[0]))}"
+    return pointer("query", _name(part))
 
 
 def _repeated(query: bytes) -> str | None:
     """A parameter that a query names twice: no operation takes lists, and none should guess which one was meant."""
     if b"&" not in query:
         return None
-    names = [part.partition(b"=")[0] for part in query.split(b"&") if part]
-    twice = next((name for name, times in Counter(map(unquote_to_bytes, names)).items() if times > 1), None)
-    return None if twice is None else _name(twice)
+    names = Counter(_name(part) for part in query.split(b"&") if part)
+    return next((name for name, times in names.items() if times > 1), None)
 
 
-def _name(given: bytes) -> str:
-    """A parameter's, as a step of a pointer."""
-    return given[:MAX_NAME].decode(errors="replace").replace("~", "~0").replace("/", "~1")
+def _name(part: bytes) -> str:
+    return unquote_to_bytes(part.partition(b"=")[0]).decode(errors="replace")
 
 
 def _host(value: bytes) -> bytes:

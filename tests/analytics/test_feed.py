@@ -64,6 +64,19 @@ class TestFollowers:
         await change(database, clock, facts)
         assert await waiting == b'event: rollups\ndata: {"models":["m1"]}\n\n'
 
+    async def test_hear_of_a_new_model_once_the_database_is_back(
+        self, feed: Feed, database: Database, clock: FrozenClock
+    ) -> None:
+        events = await begun(feed.events(None))
+        waiting = asyncio.ensure_future(heard(events))
+        await asyncio.sleep(0)
+        facts = await make_model(database, "m1")
+        await change(database, clock, facts)
+        database.give_up()
+        assert await waiting == b": -\n\n"
+        database.heard()
+        assert await heard(events) == b'event: rollups\ndata: {"models":["m1"]}\n\n'
+
     async def test_hear_only_of_models_that_they_may_see(
         self, feed: Feed, database: Database, clock: FrozenClock
     ) -> None:

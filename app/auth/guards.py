@@ -19,6 +19,7 @@ from app.auth.errors import Forbidden, ModelOutOfReach, Unauthenticated
 from app.auth.limits import PrincipalLimits
 from app.auth.principal import Principal
 from app.auth.scopes import BATCH_SCOPES, ROLES_OF
+from app.core.direct import BeforeBody
 from app.core.exchange import Exchange, exchange_of
 
 
@@ -30,8 +31,8 @@ class Guard:
         self.public = public
 
 
-class _Scoped(Guard):
-    async def __call__(self, request: Request) -> Principal:
+class _Scoped(BeforeBody, Guard):
+    async def asked(self, request: Request) -> Principal:
         principal = await _principal(request, by_rows=self.scope in BATCH_SCOPES)
         if self.scope is not None and self.scope not in principal.scopes:
             raise Forbidden(f"this needs the scope {self.scope}", scope=self.scope)
@@ -43,8 +44,8 @@ class _Scoped(Guard):
         return principal
 
 
-class _Recognised(Guard):
-    async def __call__(self, request: Request) -> Principal | None:
+class _Recognised(BeforeBody, Guard):
+    async def asked(self, request: Request) -> Principal | None:
         return await _principal(request) if _credential(request) else None
 
 

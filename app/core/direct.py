@@ -7,6 +7,7 @@ needs nothing of the layers around the router, so the edge hands it to its route
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,22 @@ from starlette.types import Receive, Scope, Send
 
 JSON = "application/json"
 _FORESEEN = "assay.direct"  # in the scope: the address's values, where the plan holds for this request
+_KEPT = "assay.asked"  # in the scope: what was given by whom
+
+
+class BeforeBody(ABC):
+    """A dependency that is asked before any of the body is read. It is asked once a request, however often it is called:
+    what it gave is kept in the scope."""
+
+    async def __call__(self, request: Request) -> Any:
+        kept = request.scope.setdefault(_KEPT, {})
+        if self not in kept:
+            kept[self] = await self.asked(request)
+        return kept[self]
+
+    @abstractmethod
+    async def asked(self, request: Request) -> Any:
+        """Raises where the request is not to go on."""
 
 
 class DirectRoute(APIRoute):

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from app.core.direct import DirectRoute, foreseen, unforeseen
+from app.core.direct import BeforeBody, DirectRoute, foreseen, unforeseen
 
 _PARAMETERS = tuple(inspect.signature(APIRoute.__init__).parameters)[1:]  # without self
 _NOUN = 3  # "", "api", "v1", noun: where addresses begin to differ
@@ -81,6 +81,7 @@ class ShapedRouter(APIRouter):
             match, found = route.matches(scope)
             if match is Match.FULL and not (HEAD_ALONE in scope and _endless(route)):
                 scope.update(found)
+                await _let_in(route, scope)
                 await route.handle(scope, receive, send)
                 return
             if match is not Match.NONE:
@@ -94,6 +95,13 @@ class ShapedRouter(APIRouter):
         segments, noun, last = _shape(path)
         yield from self._shapes.get((segments, noun, last), ())
         yield from self._shapes.get((segments, noun, _ANY), ())
+
+
+async def _let_in(route: APIRoute, scope: Scope) -> None:
+    """FastAPI reads a body before it asks who sends it; here nothing is read of whom no guard lets in."""
+    for each in route.dependant.dependencies:
+        if isinstance(each.call, BeforeBody):
+            await each.call(Request(scope))
 
 
 def _methods(route: APIRoute) -> set[str]:

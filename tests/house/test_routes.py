@@ -1,7 +1,7 @@
 """Every route × every identity answers as the one table says. A new route can't forget to be guarded or tested."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
 import httpx
@@ -99,6 +99,20 @@ class TestEveryRoute:
                 if not expected:
                     wrong.append((who, method, path, status))
         assert wrong == []
+
+    async def test_reads_nothing_of_a_stranger_s_body(self, client: httpx.AsyncClient) -> None:
+        read = []
+
+        async def body(name: str) -> AsyncIterator[bytes]:
+            read.append(name)
+            yield b"{"
+
+        json = {"Content-Type": "application/json"}
+        statuses = {
+            (await client.request(method, address(path), content=body(f"{method} {path}"), headers=json)).status_code
+            for method, path, _ in GUARDED
+        }
+        assert (read, statuses) == ([], {401})
 
     async def test_answers_nothing_with_5xx(self, client: httpx.AsyncClient, identities_of_all: dict[str, str]) -> None:
         statuses = {

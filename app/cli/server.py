@@ -8,12 +8,12 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from uvicorn import Server
-from uvicorn.supervisors import Multiprocess
 
 from app.cli.beside import SHARED, counted_into
 from app.cli.collector import resting, spare
 from app.cli.connection import BoundedConfig
 from app.cli.hosting import address
+from app.cli.several import WORKER_START_S, Several
 from app.core import logs, shared_metrics
 from app.core.settings import Settings
 from app.main import create_app
@@ -21,7 +21,6 @@ from app.main import create_app
 BACKLOG = 2048
 HANDED_OVER = 3  # the first file that a service manager hands over, sd_listen_fds(3)
 GONE_MS = 30_000  # a client whose machine acknowledges nothing for so long is gone
-WORKER_START_S = 60  # a worker that isn't ready by then has failed
 
 
 class PortTaken(Exception):  # noqa: N818
@@ -69,7 +68,7 @@ def serve(settings: Settings, listening: socket.socket, *, workers: int, ready: 
     if workers == 1:
         _Single(_config(settings), ready).run(sockets=[listening])
         return
-    _Several(_config(settings, workers), [listening], ready).run()
+    Several(_config(settings, workers), [listening], ready).run()
 
 
 def worker_app() -> object:
@@ -131,33 +130,3 @@ class _Single(Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
-
-
-class _Several(Multiprocess):
-    """Says when all workers answer."""
-
-    def __init__(self, config: BoundedConfig, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
-        super().__init__(config, sockets)
-        self._ready = ready
-        self._told = False
-
-    def keep_subprocess_alive(self) -> None:
-        """On the thread of uvicorn's own questions: of two that read one pipe, each can take half of an answer."""
-        self._hear_ends()
-        super().keep_subprocess_alive()
-        self._hear_ends()
-        if not self._told and all(worker.is_ready(WORKER_START_S) for worker in self.processes):
-            self._told = True
-            self._ready()
-
-    def _hear_ends(self) -> None:
-        """Each worker's end of its pipe is its own alone: held open here as well, a worker that dies while it is asked
-        would be waited for as long as one that starts, and nobody would be replaced meanwhile."""
-        for worker in self.processes:
-            worker.child_conn.close()
-
-    def terminate_all(self) -> None:
-        """The socket goes with the workers': held open here it would take connections that nobody answers."""
-        super().terminate_all()
-        for listening in self.sockets:
-            listening.close()

@@ -26,8 +26,8 @@ _KEPT = "assay.asked"  # in the scope: what was given by whom
 
 
 class BeforeBody(ABC):
-    """A dependency that is asked before any of the body is read. It is asked once a request, however often it is called:
-    what it gave is kept in the scope."""
+    """A dependency that is asked before any of the body is read, and once a request, however often it is called: what
+    it gave is kept in the scope."""
 
     async def __call__(self, request: Request) -> Any:
         kept = request.scope.setdefault(_KEPT, {})

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.cli.several import ENDING_S
 from tests.cli.running import Running, alive, completed
 from tests.support.redis import redis_server
 
@@ -94,6 +95,21 @@ class TestServe:
             assert command.process.wait(60) == 0
             assert not any(alive(worker) for worker in left)
             assert "Traceback" not in command.output()
+
+    def test_a_worker_that_hangs_holds_up_neither_another_nor_the_end(self, folder: Path, database_url: str) -> None:
+        settings = {"ASSAY_DATABASE__URL": database_url, "ASSAY_HTTP__DRAIN_TIMEOUT_S": "1"}
+        with Running(folder, "serve", "--no-migrate", "--workers", "2", **settings) as command:
+            command.wait_until_ready()
+            command.wait_for(lambda: f"Assay answers on {command.url}" in command.output())
+            hangs, dies = workers(command.process.pid)
+            os.kill(hangs, signal.SIGSTOP)
+            time.sleep(1)  # the parent asks each twice a second
+            os.kill(dies, signal.SIGKILL)
+            assert command.wait_for(lambda: len(workers(command.process.pid) - {dies}) == 2) < 5
+            started = time.perf_counter()
+            assert command.end() == 0
+            assert time.perf_counter() - started < 1 + ENDING_S + 3
+            assert not alive(hangs)
 
     def whichever_is_asked_tells_the_sum(self, command: Running) -> float:
         """What all said in the end."""

@@ -37,6 +37,7 @@ from app.auth.schemas import (
 from app.auth.service import ABSOLUTE, Grant, LogIns
 from app.auth.users import Users
 from app.core.bodies import demand_form
+from app.core.direct import BeforeBody
 from app.core.errors import InvalidRequest
 from app.core.exchange import exchange_of
 from app.core.http import responses
@@ -104,17 +105,24 @@ async def log_in(
     return _granted(request, response, settings, grant, in_cookie=cookie)
 
 
+class _CountedByAddress(BeforeBody):
+    """Also what is no request to refresh is a try."""
+
+    async def asked(self, request: Request) -> None:
+        limits: PrincipalLimits = await provided(PrincipalLimits)(request)
+        await limits.anonymous(exchange_of(request.scope))
+
+
 @router.post(
     "/auth/refresh",
     summary="Get a new access token",
-    dependencies=[Public],
+    dependencies=[Public, Depends(_CountedByAddress())],
     responses=responses(InvalidRefreshToken, TooManyRequests),
 )
 async def refresh(
     request: Request,
     response: Response,
     log_ins: LogInsDep,
-    limits: LimitsDep,
     settings: SettingsDep,
     body: RefreshBody | None = None,
     assay_refresh: Annotated[str | None, Cookie(max_length=512, description="of a log-in with `cookie`")] = None,
@@ -124,7 +132,6 @@ async def refresh(
     A second use ends the whole log-in, unless the same client asks again within 10 seconds (its answer was lost): it
     gets the same successor.
     """
-    await limits.anonymous(exchange_of(request.scope))
     token = assay_refresh if body is None else body.refresh_token
     if token is None:
         raise InvalidRefreshToken("send `refresh_token` in the body, or the cookie of a log-in")

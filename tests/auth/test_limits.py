@@ -67,6 +67,15 @@ class TestUsers:
         ]
         assert [answer.status_code for answer in answers[-2:]] == [429, 429]
 
+    @pytest.mark.parametrize("body", [b"{", b'{"refresh_token": 1}', b'{"other": "x"}'])
+    async def test_what_is_no_request_counts_where_nobody_says_who_asks(
+        self, client: httpx.AsyncClient, body: bytes
+    ) -> None:
+        json = {"Content-Type": "application/json"}
+        answers = [await client.post("/auth/refresh", content=body, headers=json) for _ in range(7)]
+        assert answers[0].status_code in {400, 422}
+        assert answers[-1].status_code == 429
+
     async def test_but_those_that_a_trusted_proxy_saw(
         self, settings: Settings, clock: FrozenClock, database: Database
     ) -> None:

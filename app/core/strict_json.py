@@ -12,7 +12,8 @@ from app.core.errors import MAX_NAME, InvalidRequest, Place, pointer
 MAX_DEPTH = 20
 MAX_KEYS = 1000  # of one object
 SEARCHED = 256 << 10  # characters; in more the place of what is wrong is not looked for: it would take long
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Also one that doesn't end: every match succeeds, so the text is gone through once, whatever stands in it.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _FINE = frozenset({int, float, bool, type(None)})
 _HIGH = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -91,6 +91,13 @@ class TestCheck:
         assert time.thread_time() - begun < 1  # about 0.1 s, however busy the machine is
         assert refused.value.places[0].pointer == f"/{many}"
 
+    @pytest.mark.parametrize("text", [b'"' + b'\\"' * 500_000, b'"' * 1_000_000, b"\\" * 1_000_000, b"[" * 1_000_000])
+    def test_goes_through_a_body_once_whatever_stands_in_it(self, text: bytes) -> None:
+        begun = time.thread_time()
+        with pytest.raises(InvalidRequest):
+            strict_json.check(b"[" * 21 + text)
+        assert time.thread_time() - begun < 1  # about 0.03 s
+
     def test_looks_for_no_place_in_more(self) -> None:
         with pytest.raises(InvalidRequest) as refused:
             strict_json.check(b"[" + b"{}," * 100_000 + b"NaN]")

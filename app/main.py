@@ -16,7 +16,7 @@ from app.analytics.feed import Feed
 from app.analytics.service import Analytics
 from app.audit.service import AuditChain, AuditLog, sealing_keys
 from app.auth.authenticate import Authenticator
-from app.auth.endpoints import keys_router
+from app.auth.endpoints import COOKIE, COOKIE_PATH, keys_router
 from app.auth.guards import demand_guards
 from app.auth.keyring import KeyRing, token_keys
 from app.auth.keys import ApiKeys
@@ -105,6 +105,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
         prepared=_prepared(built[Health]),
         nameless=_nameless(settings),
         direct=router.direct,
+        cookies={COOKIE_PATH: COOKIE},
     )
     if tracing.on:
         app.add_middleware(NamedSpans, route=partial(template_of, templates=templates))

@@ -38,7 +38,8 @@ from app.auth.service import ABSOLUTE, Grant, LogIns
 from app.auth.users import Users
 from app.core.bodies import demand_form
 from app.core.direct import BeforeBody
-from app.core.errors import InvalidRequest
+from app.core.emails import MAX_LENGTH as MAX_EMAIL
+from app.core.errors import InvalidRequest, UnsupportedMediaType
 from app.core.exchange import exchange_of
 from app.core.http import responses
 from app.core.limits import TooManyRequests
@@ -52,13 +53,13 @@ once = APIRouter(route_class=OnceRoute)
 keys_router = APIRouter(tags=["auth"])  # at the root, where others look for it
 
 COOKIE = "assay_refresh"
+CREDENTIALS_BYTES = 8 << 10
 JWKS_FRESH_S = 300  # a new key signs while others may not know it for so long; they ask again for a kid they don't know
 COOKIE_PATH = "/api/v1/auth/refresh"  # sent nowhere else
 
 LogInsDep = Annotated[LogIns, Depends(provided(LogIns))]
 UsersDep = Annotated[Users, Depends(provided(Users))]
 ApiKeysDep = Annotated[ApiKeys, Depends(provided(ApiKeys))]
-LimitsDep = Annotated[PrincipalLimits, Depends(provided(PrincipalLimits))]
 SettingsDep = Annotated[Settings, Depends(provided(Settings))]
 KeyRingDep = Annotated[KeyRing, Depends(provided(KeyRing))]
 Caller = Annotated[Principal, Authenticated]
@@ -68,17 +69,49 @@ UserId = Annotated[int, Path(ge=1, le=2**31 - 1, description="a user's number")]
 KeyId = Annotated[str, Path(pattern=r"^[a-z2-7]{12}$", description="a key's id")]
 
 
-async def _tried(request: Request, limits: LimitsDep) -> None:
+class _FromStrangers(BeforeBody):
+    """Of a body that anybody may send little is read."""
+
+    async def asked(self, request: Request) -> None:
+        exchange_of(request.scope).limit_body(CREDENTIALS_BYTES)
+
+
+class _AForm(_FromStrangers):
+    """What is none is a try, too."""
+
+    async def asked(self, request: Request) -> None:
+        await super().asked(request)
+        try:
+            demand_form(request.headers.get("content-type", ""))
+        except UnsupportedMediaType:
+            await _limits(request).login(None, exchange_of(request.scope))
+            raise
+
+
+class _CountedByAddress(_FromStrangers):
+    """Also what is no request to refresh is a try."""
+
+    async def asked(self, request: Request) -> None:
+        await super().asked(request)
+        await _limits(request).anonymous(exchange_of(request.scope))
+
+
+async def _tried(request: Request) -> None:
     """Before the form is validated: what is refused for that is a try, too."""
     account = (await request.form()).get("username")
-    await limits.login(account if isinstance(account, str) else None, exchange_of(request.scope))
-    demand_form(request.headers.get("content-type", ""))
+    named = isinstance(account, str) and len(account) <= MAX_EMAIL  # nobody has a longer name
+    await _limits(request).login(str(account) if named else None, exchange_of(request.scope))
+
+
+def _limits(request: Request) -> PrincipalLimits:
+    limits: PrincipalLimits = request.app.state.services[PrincipalLimits]
+    return limits
 
 
 @router.post(
     "/auth/token",
     summary="Log in",
-    dependencies=[Public, Depends(_tried)],
+    dependencies=[Public, Depends(_AForm()), Depends(_tried)],
     responses=responses(InvalidCredentials, TooManyRequests),
 )
 async def log_in(
@@ -89,7 +122,10 @@ async def log_in(
     username: Annotated[
         str,
         Form(
-            max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$", description="e-mail address", examples=["ada@example.com"]
+            max_length=MAX_EMAIL,
+            pattern=r"^[^\x00-\x1f\x7f]*$",
+            description="e-mail address",
+            examples=["ada@example.com"],
         ),
     ],
     password: Annotated[str, Form(max_length=MAX_LENGTH, examples=["correct horse battery staple"])],
@@ -103,14 +139,6 @@ async def log_in(
     """
     grant = await log_ins.log_in(username, password)
     return _granted(request, response, settings, grant, in_cookie=cookie)
-
-
-class _CountedByAddress(BeforeBody):
-    """Also what is no request to refresh is a try."""
-
-    async def asked(self, request: Request) -> None:
-        limits: PrincipalLimits = await provided(PrincipalLimits)(request)
-        await limits.anonymous(exchange_of(request.scope))
 
 
 @router.post(

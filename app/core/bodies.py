@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from fastapi import params
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
@@ -121,9 +122,15 @@ def _reads_json(scope: Scope) -> bool:
 
 
 def demand_form(content_type: str) -> None:
-    """Raises `UnsupportedMediaType` for a body that the framework would not read as a form."""
-    if content_type and _kind(content_type)[0] not in FORMS:
+    """Raises `UnsupportedMediaType` for a body that the framework would not read as a form, or as one in another
+    encoding: it takes any that Python has, and some take minutes for a megabyte."""
+    if not content_type:
+        return
+    kind, options = parse_options_header(content_type)  # as the framework reads it
+    if kind.decode("latin-1") not in FORMS:
         raise UnsupportedMediaType("the body must be a form", supported=FORMS)
+    if options.get(b"charset", b"utf-8").lower() not in {b"utf-8", b"utf8"}:
+        raise UnsupportedMediaType("a form is read in UTF-8 only", supported=FORMS)
 
 
 def _demand_json(content_type: str) -> None:

@@ -32,6 +32,10 @@ class Exchange:
         self.batch = True
         self.body_limit = self.batch_limit
 
+    def limit_body(self, limit: int) -> None:
+        """Called before the body of an operation is read that takes less than others."""
+        self.body_limit = min(self.body_limit, limit)
+
 
 def exchange_of(scope: Scope) -> Exchange:
     exchange: Exchange = scope[KEY]

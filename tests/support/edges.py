@@ -54,6 +54,7 @@ def application(gate: Gate, **settings: Any) -> FastAPI:
         prepared={"/health": lambda: Prepared(200, b"{}")},
         nameless={"/raw"},
         direct=lambda _: None,
+        cookies={},
     )
     return app
 

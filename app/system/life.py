@@ -6,10 +6,11 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
-from app.core.edge import Gate
+from app.core.edge import Gate, Phase
 from app.core.errors import Unavailable
-from app.core.health import HealthProbe, Status
+from app.core.health import Finding, HealthProbe, Status
 from app.db.engine import Database
+from app.db.faults import as_unavailable
 from app.system.health import Health
 from app.system.repository import DatabaseWatch
 from app.system.schema import SchemaState
@@ -64,14 +65,17 @@ class Life:
         self._owns = owns_database
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._waits_for = ""
+        self._opened = HealthProbe("start", self._found, critical=True)
 
     async def begin(self, prepare: Callable[[], Awaitable[object]], loops: Sequence[Loop]) -> None:
         """`prepare` runs once, when the database is there and migrated; `loops` run from then on."""
         for probe in self._probes:
             if probe.critical:
                 await self._health.ask(probe)
-        self._start(self._health.watch(self._probes, self._stop))
+        self._start(self._health.watch([*self._probes, self._opened], self._stop))
         if not await self._open(prepare, loops):
+            await self._health.ask(self._opened)
             self._start(self._keep_opening(prepare, loops))
 
     async def end(self, drain_timeout_s: float) -> None:
@@ -97,26 +101,43 @@ class Life:
             log.warning("work is still under way at the end")
 
     async def _open(self, prepare: Callable[[], Awaitable[object]], loops: Sequence[Loop]) -> bool:
+        """Raises what no waiting mends."""
         try:
-            finding = await self._schema.finding()
-            if finding.status is Status.UNHEALTHY:
-                log.warning("the database is not migrated", detail=finding.detail)
-                return False
-            if self._owns:
-                await self._database.open()
-            await prepare()
-        except (Unavailable, OSError, TimeoutError) as error:
-            log.warning("the database is not reachable", error=str(error))
+            with as_unavailable():
+                finding = await self._schema.finding()
+                if finding.status is Status.UNHEALTHY:
+                    self._wait(f"the database is not migrated: {finding.detail}")
+                    return False
+                if self._owns:
+                    await self._database.open()
+                await prepare()
+        except Unavailable as error:
+            self._wait("the database is not reachable", cause=repr(error.__cause__ or error))
             return False
         self._gate.open()
+        await self._health.ask(self._opened)
         for loop in loops:
             self._start(self._supervise(loop))
         return True
 
     async def _keep_opening(self, prepare: Callable[[], Awaitable[object]], loops: Sequence[Loop]) -> None:
         while not await self._stopped_within(RETRY_S):
-            if await self._open(prepare, loops):
-                return
+            try:
+                if await self._open(prepare, loops):
+                    return
+            except Exception as error:  # somebody may mend that, too, and nobody else would go on
+                self._wait(f"the start failed: {type(error).__name__}", cause=str(error))
+
+    def _wait(self, reason: str, **told: str) -> None:
+        """The log is told once of each reason, and not twice a second."""
+        if reason != self._waits_for:
+            log.warning("the start waits", reason=reason, **told)
+            self._waits_for = reason
+
+    async def _found(self) -> Finding:
+        if self._gate.phase is Phase.STARTING:
+            return Finding(Status.UNHEALTHY, self._waits_for)
+        return Finding(Status.HEALTHY)
 
     async def _supervise(self, loop: Loop) -> None:
         """A background loop that fails is told of and started again."""

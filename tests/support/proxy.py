@@ -23,6 +23,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._port = 0
         self.delay_s = 0.0
+        self.refusal: str | None = None  # an SQLSTATE: what a new connection is answered
 
     @property
     def url(self) -> str:
@@ -53,6 +54,9 @@ class Proxy:
         if task := asyncio.current_task():
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        if self.refusal is not None:
+            await _refuse(reader, writer, self.refusal)
+            return
         from_server, to_server = await self._connected()
         self._writers |= {writer, to_server}
         with contextlib.suppress(OSError, asyncio.CancelledError):
@@ -72,6 +76,19 @@ class Proxy:
             writer.write(data)
             await writer.drain()
         writer.close()
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sqlstate: str) -> None:
+    """As PostgreSQL does before it knows who comes: one ErrorResponse."""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        length = int.from_bytes(await reader.readexactly(4))
+        await reader.readexactly(length - 4)
+        fields = b"".join(
+            kind + text.encode() + b"\0" for kind, text in ((b"S", "FATAL"), (b"C", sqlstate), (b"M", "no"))
+        )
+        writer.write(b"E" + (len(fields) + 5).to_bytes(4) + fields + b"\0")
+        await writer.drain()
+    writer.close()
 
 
 class RedisProxy(Proxy):

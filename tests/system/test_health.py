@@ -124,6 +124,32 @@ class TestFaults:
             assert await _until(client, READY, 200) < 5
             assert (await client.get("/auth/me")).status_code == 401
 
+    @pytest.mark.parametrize("sqlstate", ["57P03", "53300", "08006", "3D000"])
+    async def test_waits_for_one_that_refuses_whoever_comes(
+        self, settings: Settings, clock: FrozenClock, proxy: Proxy, sqlstate: str
+    ) -> None:
+        """As it does while it recovers, while all its connections are in use, or before somebody made it."""
+        await proxy.cut()
+        async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
+            proxy.refusal = sqlstate
+            await proxy.start()
+            await asyncio.sleep(1.5)
+            health = (await client.get(HEALTH)).json()
+            assert (health["status"], health["components"]["start"]["status"]) == ("unhealthy", "unhealthy")
+            proxy.refusal = None
+            assert await _until(client, READY, 200) < 5
+            assert (await client.get(HEALTH)).json()["status"] == "healthy"
+
+    @pytest.mark.parametrize("sqlstate", ["57P03", "53300"])
+    async def test_also_where_it_does_so_from_the_first(
+        self, settings: Settings, clock: FrozenClock, proxy: Proxy, sqlstate: str
+    ) -> None:
+        proxy.refusal = sqlstate
+        async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
+            assert (await client.get(READY)).json() == {"status": "starting"}
+            proxy.refusal = None
+            assert await _until(client, READY, 200) < 5
+
     async def test_waits_for_the_migrations(self, settings: Settings, clock: FrozenClock, database: Database) -> None:
         async with database.connection() as connection:
             await connection.execute("update alembic_version set version_num = '0001_auth'")

@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from app.cli.hosting import address
 from app.core import shared_metrics, telemetry
 from app.core.settings import Settings
+
+log = structlog.get_logger()
 
 RESTART_S = 1.0
 END_S = 5.0  # beyond the grace of the jobs under way
@@ -42,17 +46,26 @@ class _Beside:
         self._settings = settings
         self._stop = threading.Event()
         self._turn = threading.Lock()
+        self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def watch(self) -> None:
-        folder = share_metrics(self._settings)
         while not self._stop.is_set():
-            with self._turn:
-                if self._stop.is_set():
-                    return
-                self._process = subprocess.Popen(self._command, env=environment(self._settings, folder))  # noqa: S603
-            self._process.wait()
+            try:
+                self._run_one()
+            except OSError as error:  # as many processes as there may be, or no room on the disk: it may pass
+                log.warning("the worker beside can't be started now", error=str(error))
             self._stop.wait(RESTART_S)
+
+    def _run_one(self) -> None:
+        """Returns when it has ended."""
+        if self._folder is None:
+            self._folder = share_metrics(self._settings)
+        with self._turn:
+            if self._stop.is_set():
+                return
+            self._process = subprocess.Popen(self._command, env=environment(self._settings, self._folder))  # noqa: S603
+        self._process.wait()
 
     def end(self) -> None:
         with self._turn:

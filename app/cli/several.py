@@ -1,6 +1,10 @@
 """Several worker processes that share a socket: who watches over them."""
 
+import multiprocessing.process
+import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,6 +16,7 @@ from uvicorn.supervisors.multiprocess import Process
 WORKER_START_S = 60  # a worker that has told nothing for so long has failed: on a busy machine an import takes its time
 MOMENT_S = 0.02  # in which a worker that is well answers
 ENDING_S = 5.0  # from the end of the drain to the end of a worker
+SHORTEST_S, LONGEST_S = 0.5, 30.0  # between two starts, of which the first has not served
 log = structlog.get_logger()
 
 
@@ -20,28 +25,49 @@ class Several(Multiprocess):
     another that has died, for as long as uvicorn's own supervisor waits."""
 
     def __init__(self, config: Config, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
+        hang_up = signal.getsignal(signal.SIGHUP)
         super().__init__(config, sockets)
+        if hang_up is signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, hang_up)
         self._ready = ready
         self._told = False
+        self._failed = False
         self._asked: dict[Process, float] = {}  # since when
         self._serving: set[Process] = set()
+        self._dead: set[Process] = set()
+        self._pause_s = 0.0
+        self._next_at = 0.0
+
+    def run(self) -> None:
+        """Raises `SystemExit` where no worker could ever start. Whatever happens, none outlives it."""
+        try:
+            super().run()
+        except BaseException:
+            self.terminate_all()
+            self.join_all()
+            raise
+        if self._failed:
+            raise SystemExit(STARTUP_FAILURE)
 
     def keep_subprocess_alive(self) -> None:
-        """Called twice a second, between signals."""
+        """Called twice a second, after signals were handled."""
         for place, worker in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
             if self._alive(worker):
                 continue
-            self._end(worker)
-            if worker.exitcode == STARTUP_FAILURE:  # it would fail in the same way again
+            self._bury(worker)
+            if worker.exitcode == STARTUP_FAILURE and not self._told:
                 log.error("a worker can't start, so nothing does", worker=worker.pid)
+                self._failed = True
                 self.should_exit.set()
-                return
-            log.error("a worker has died or hangs; another takes its place", worker=worker.pid)
-            self.processes[place] = another = Process(self.config, self.sockets)
-            another.start()
-        if not self._told and self._serving.issuperset(self.processes):
-            self._told = True
-            self._ready()
+            elif time.monotonic() >= self._next_at:
+                self._replace(place)
+        if self._serving.issuperset(self.processes):
+            self._pause_s = 0.0
+            if not self._told:
+                self._told = True
+                self._ready()
 
     def _alive(self, worker: Process) -> bool:
         if not worker.process.is_alive():
@@ -60,6 +86,26 @@ class Several(Multiprocess):
         except (OSError, EOFError):
             return False
         return now - self._asked.get(worker, now) < WORKER_START_S
+
+    def _bury(self, worker: Process) -> None:
+        """Once; it keeps its place until another takes it."""
+        if worker not in self._dead:
+            log.error("a worker has died or hangs; another takes its place", worker=worker.pid)
+            self._dead.add(worker)
+            self._end(worker)
+
+    def _replace(self, place: int) -> None:
+        """At once, unless the last one has not served yet: whatever ends it may end others, too."""
+        self._pause_s = min(max(2 * self._pause_s, SHORTEST_S), LONGEST_S)
+        self._next_at = time.monotonic() + self._pause_s
+        another = Process(self.config, self.sockets)
+        try:
+            another.start()
+        except OSError as error:  # as many processes as there may be, or no memory for one more
+            log.warning("a worker can't be started now", error=str(error), again_in_s=self._pause_s)
+            return
+        self._dead.discard(self.processes[place])
+        self.processes[place] = another
 
     def _end(self, worker: Process) -> None:
         worker.kill()
@@ -81,3 +127,27 @@ class Several(Multiprocess):
             if worker.process.is_alive():
                 log.error("a worker hasn't ended in its time and is killed", worker=worker.pid)
                 self._end(worker)
+
+    def handle_hup(self) -> None:
+        """The terminal is gone. To change code or settings start the next server on a socket that is handed over:
+        uvicorn's way to replace workers waits for those that hang."""
+        self.handle_term()
+
+    def handle_ttin(self) -> None:
+        """The number of workers is what was asked for."""
+
+    def handle_ttou(self) -> None:
+        """As above."""
+
+
+def end_with_parent() -> None:
+    """In a worker: that the terminal is gone is its parent's business; where that is gone, nobody else would end us."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_outlive, args=(parent,), daemon=True).start()
+
+
+def _outlive(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

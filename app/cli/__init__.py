@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
-from app.cli.collector import resting
 from app.cli.console import results
+from app.cli.memory import few_heaps, resting
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +84,5 @@ def options(
 
 
 def main() -> None:
+    few_heaps()
     cli(prog_name="assay")

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from uvicorn import Server
 
 from app.cli.beside import SHARED, counted_into
-from app.cli.collector import resting, spare
 from app.cli.connection import BoundedConfig
 from app.cli.hosting import address
+from app.cli.memory import few_heaps, resting, spare
 from app.cli.several import WORKER_START_S, Several, end_with_parent
 from app.core import logs, shared_metrics
 from app.core.settings import Settings
@@ -73,6 +73,7 @@ def serve(settings: Settings, listening: socket.socket, *, workers: int, ready: 
 
 def worker_app() -> object:
     """The application of a worker; the parent has put everything it needs into the environment."""
+    few_heaps()
     end_with_parent()
     settings = Settings()
     logs.configure(settings.log)

@@ -14,7 +14,7 @@ from app.cli.connection import UNREAD_S
 from tests.hostile.cases import Caller
 from tests.support.counts import Counts, forms
 from tests.support.served import ServedProduct
-from tests.support.wire import Wire, request
+from tests.support.wire import Header, Wire, request
 
 MIB = 1 << 20
 GROWTH_MIB = 32
@@ -241,3 +241,62 @@ class TestSlowClients:
         allowed = UNREAD_MIB if unreading in kinds else GROWTH_MIB
         counts.at_most("memory", memory_mib(product.pid, "VmRSS") - memory, allowed, " MiB more")
         counts.judge()
+
+
+BIG_HEAD = 48 << 10
+PAIRS = b'\\"' * (MIB // 2 - 100)
+URLENCODED = b"application/x-www-form-urlencoded"
+TAKE_LONG: list[tuple[str, str, list[Header], bytes]] = [
+    ("POST", "/api/v1/auth/refresh", [JSON], b"[" * 21 + b'"' + PAIRS[:8000]),
+    ("POST", "/api/v1/auth/refresh", [JSON], b"[" * 21 + b'"' + PAIRS),
+    ("POST", "/api/v1/users", [JSON], b"[" * 21 + b'"' + PAIRS),
+    ("POST", "/api/v1/models/none/predictions", [JSON], b'{"predictions":[' + b"[" * 21 + b'"' + PAIRS),
+    ("POST", "/api/v1/models/none/labels", [JSON], b'{"labels":[{"prediction_id":"' + PAIRS),
+    ("POST", "/api/v1/auth/token", [(b"content-type", URLENCODED)], b"username=a" + b"%CC%80%CC%96" * 60_000),
+    ("POST", "/api/v1/auth/token", [(b"content-type", URLENCODED)], b"username=a" + b"%CC%80%CC%96" * 600),
+    ("POST", "/api/v1/auth/token", [(b"content-type", URLENCODED)], b"a=&" * 2600),
+    (
+        "POST",
+        "/api/v1/auth/token",
+        [(b"content-type", b"multipart/form-data; boundary=b; charset=punycode")],
+        b'--b\r\nContent-Disposition: form-data; name="username"\r\n\r\n' + b"b" * MIB + b"\r\n--b--\r\n",
+    ),
+    ("POST", "/api/v1/auth/token", [(b"content-type", b"multipart/form-data" + b';a="\\' * (BIG_HEAD // 5))], b"--b--"),
+    ("GET", "/.well-known/jwks.json", [(b"cookie", b'assay_refresh="' + b"\\" * BIG_HEAD + b'"')], b""),
+    ("POST", "/api/v1/auth/refresh", [(b"cookie", b'assay_refresh="' + b"\\" * BIG_HEAD + b'"')], b""),
+    ("POST", "/api/v1/auth/refresh", [(b"cookie", b"assay_refresh=;" * (BIG_HEAD // 15))], b""),
+    ("GET", "/api/v1/models?" + "&" * BIG_HEAD, [], b""),
+    ("GET", "/api/v1/models?" + "a=&" * (BIG_HEAD // 3), [], b""),
+    ("GET", "/api/v1/models?cursor=" + "%CC%80%CC%96" * (BIG_HEAD // 12), [], b""),
+    ("GET", "/api/v1/models/" + "%2F" * (BIG_HEAD // 3), [], b""),
+    ("GET", "/" * BIG_HEAD, [], b""),
+    ("PUT", "/api/v1/models/none/lifecycle/update", [(b"if-match", b'"a",' * (BIG_HEAD // 4)), JSON], b"{}"),
+    ("GET", "/api/v1/models", [(b"accept", b"a/b;q=0.1," * (BIG_HEAD // 10))], b""),
+    ("GET", "/api/v1/models", [(b"x-forwarded-for", b"1," * (BIG_HEAD // 2))], b""),
+    ("GET", "/api/v1/models", [(b"x%d" % number, b"") for number in range(BIG_HEAD // 8)], b""),
+]
+
+
+@pytest.mark.smoke
+@pytest.mark.fault("G9", "T12")
+class TestWhatTakesLongToRead:
+    @pytest.mark.parametrize("known", [True, False], ids=["of a caller", "of a stranger"])
+    async def test_holds_up_nobody(self, product: ServedProduct, caller: Caller, *, known: bool) -> None:
+        """Each was found, or thought of, to take a reader seconds to years; now some milliseconds."""
+        stop = asyncio.Event()
+        neighbour = asyncio.create_task(latencies(product.port, caller, stop))
+        found = []
+        for method, target, headers, body in TAKE_LONG:
+            sent = [*caller.headers(**({} if known else {"authorization": None})), *headers]
+            begun = time.perf_counter()
+            answer = await asyncio.to_thread(_asked_once, product.port, request(method, target, sent, body))
+            found.append((round(time.perf_counter() - begun, 2), answer, method, target[:40], headers[:1]))
+        stop.set()
+        held_up = max(await neighbour)
+        assert [one for one in found if one[0] > 2 or one[1] >= 500 or not one[1]] == []
+        assert held_up < 2
+
+
+def _asked_once(port: int, raw: bytes) -> int:
+    with Wire(port, timeout_s=30) as wire:
+        return wire.ask(raw).status

@@ -22,7 +22,7 @@ from app.auth.keyring import KeyRing, token_keys
 from app.auth.keys import ApiKeys
 from app.auth.limits import PrincipalLimits
 from app.auth.passwords import Passwords
-from app.auth.secret import derived, signing_secret
+from app.auth.secret import derived, secrets_of, signing_secret
 from app.auth.service import LogIns
 from app.auth.tokens import Tokens
 from app.auth.usage import KeyUsage
@@ -131,7 +131,7 @@ def services(settings: Settings, database: Database, clock: Clock, tracer: Trace
         reading,
         curves,
         LifecycleService(database, clock, catalogue, reading, curves),
-        Claims(database, clock, derived(signing_secret(settings), KEPT_ANSWERS)),
+        Claims(database, clock, *(derived(secret, KEPT_ANSWERS) for secret in secrets_of(settings))),
         AuditLog(database),
         AuditChain(database, clock, sealing_keys(settings)),
         analytics,

@@ -11,7 +11,7 @@ import structlog
 
 from app.audit.service import AuditChain, sealing_keys
 from app.audit.tasks import closing
-from app.auth.secret import derived, signing_secret
+from app.auth.secret import derived, secrets_of
 from app.core import logs
 from app.core.clock import SystemClock
 from app.core.errors import Unavailable
@@ -44,7 +44,7 @@ def tasks(settings: Settings, database: Database) -> tuple[Task, ...]:
     return (
         *tracking.tasks(database, clock, catalogue),
         closing(AuditChain(database, clock, sealing_keys(settings))),
-        sweeping(Claims(database, clock, derived(signing_secret(settings), KEPT_ANSWERS))),
+        sweeping(Claims(database, clock, *(derived(secret, KEPT_ANSWERS) for secret in secrets_of(settings)))),
         forgetting(database),
     )
 

@@ -1,7 +1,8 @@
 """Claiming a key, keeping the answer, giving it again.
 
 Answers are kept encrypted: that of `POST /api-keys` holds the key itself. What encrypts is derived from a secret that
-is not in the database and from the `Idempotency-Key`, of which only a hash is there.
+is not in the database and from the `Idempotency-Key`, of which only a hash is there. Of the request an HMAC is kept:
+its body may hold a password, and whoever has the database could try guesses at a plain hash.
 """
 
 import hashlib
@@ -28,7 +29,8 @@ from app.idempotency.repository import Key
 log = structlog.get_logger()
 
 KEPT = timedelta(hours=24)
-KEPT_ANSWERS = "kept answers"  # what the key that encrypts them is derived for
+KEPT_ANSWERS = "kept answers"  # what the secret that encrypts them is derived for
+NAME = 8  # bytes before the HMAC of a request: they tell which secret made it
 STATEMENTS = 12  # more than any use case has; each is given up after `ASSAY_DATABASE__COMMAND_TIMEOUT_S`
 NONCE = 12  # bytes, what AES-GCM wants
 
@@ -51,12 +53,13 @@ class Claim:
 
 
 class Claims:
-    """`secret`: 32 bytes of this purpose alone."""
+    """`secret`: 32 bytes of this purpose alone; `retired`: of earlier ones, which still open what they kept."""
 
-    def __init__(self, database: Database, clock: Clock, secret: bytes) -> None:
+    def __init__(self, database: Database, clock: Clock, secret: bytes, *retired: bytes) -> None:
         self._database = database
         self._clock = clock
         self._secret = secret
+        self._known = {_name_of(each): each for each in (*retired, secret)}
         self._lease = STATEMENTS * timedelta(seconds=database.statement_timeout_s)
 
     async def claim(self, principal: str, text: str, request: bytes, request_id: str) -> Claim | Answer:
@@ -66,17 +69,19 @@ class Claims:
         """
         claim = Claim(Key(principal, hashlib.sha256(text.encode()).digest()), text, request_id)
         now = to_datetime(self._clock.now_us())
-        mine = {"request_digest": request, "request_id": request_id, "claimed_at": now, "expires_at": now + KEPT}
+        mark = _mark(self._secret, claim, request)
+        mine = {"request_digest": mark, "request_id": request_id, "claimed_at": now, "expires_at": now + KEPT}
         async with self._database.write() as session:
             if await repository.claim(session, claim.key, mine, now):
                 return claim
             row = await repository.find(session, claim.key)
             if row is None:  # given up a moment ago
                 raise _under_way()
-            if not hmac.compare_digest(row.request_digest, request):
+            secret = self._known.get(row.request_digest[:NAME])
+            if secret is not None and not hmac.compare_digest(row.request_digest, _mark(secret, claim, request)):
                 raise KeyUsedOtherwise("this Idempotency-Key was sent with another request; use a new one")
             if row.status is not None and row.answer is not None:
-                return self._opened(claim, row.answer)
+                return _opened(secret, claim, row.answer)
             await self._demand_abandoned(session, row)
             if not await repository.take_over(session, claim.key, row.request_id, mine):
                 raise _under_way()
@@ -86,7 +91,7 @@ class Claims:
         """What was done is done: where the answer can't be kept it is given all the same."""
         with _given_all_the_same(claim):
             async with self._database.write() as session:
-                sealed = self._sealed(claim, answer)
+                sealed = _sealed(self._secret, claim, answer)
                 await repository.keep(session, claim.key, claim.request_id, answer.status, sealed)
 
     async def release(self, claim: Claim) -> None:
@@ -113,19 +118,35 @@ class Claims:
         if await repository.was_carried_out(session, row):
             raise _lost()
 
-    def _sealed(self, claim: Claim, answer: Answer) -> bytes:
-        nonce = secrets.token_bytes(NONCE)
-        return nonce + self._cipher(claim).encrypt(nonce, msgspec.msgpack.encode(answer), claim.key.principal.encode())
 
-    def _opened(self, claim: Claim, sealed: bytes) -> Answer:
-        try:
-            plain = self._cipher(claim).decrypt(sealed[:NONCE], sealed[NONCE:], claim.key.principal.encode())
-        except InvalidTag as error:  # kept under another secret than the one that is set now
-            raise _lost() from error
-        return msgspec.msgpack.decode(plain, type=Answer)
+def _name_of(secret: bytes) -> bytes:
+    return hashlib.sha256(b"assay claims\0" + secret).digest()[:NAME]
 
-    def _cipher(self, claim: Claim) -> AESGCM:
-        return AESGCM(hmac.digest(self._secret, claim.text.encode(), "sha256"))
+
+def _mark(secret: bytes, claim: Claim, request: bytes) -> bytes:
+    """What is kept of a request. No `Idempotency-Key` has a NUL, so no HMAC of one is an HMAC of another use."""
+    return _name_of(secret) + hmac.digest(secret, b"request\0" + claim.text.encode() + b"\0" + request, "sha256")
+
+
+def _sealed(secret: bytes, claim: Claim, answer: Answer) -> bytes:
+    nonce = secrets.token_bytes(NONCE)
+    plain = msgspec.msgpack.encode(answer)
+    return nonce + _cipher(secret, claim).encrypt(nonce, plain, claim.key.principal.encode())
+
+
+def _opened(secret: bytes | None, claim: Claim, sealed: bytes) -> Answer:
+    """`secret` None: it was kept under one that is not known any more."""
+    if secret is None:
+        raise _lost()
+    try:
+        plain = _cipher(secret, claim).decrypt(sealed[:NONCE], sealed[NONCE:], claim.key.principal.encode())
+    except InvalidTag as error:  # changed since
+        raise _lost() from error
+    return msgspec.msgpack.decode(plain, type=Answer)
+
+
+def _cipher(secret: bytes, claim: Claim) -> AESGCM:
+    return AESGCM(hmac.digest(secret, claim.text.encode(), "sha256"))
 
 
 @contextmanager

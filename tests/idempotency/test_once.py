@@ -1,6 +1,9 @@
 """What is sent again with the same `Idempotency-Key` is carried out once."""
 
 import asyncio
+import hashlib
+import hmac
+import json
 from typing import Any
 
 import httpx
@@ -14,9 +17,9 @@ from app.core.exchange import acting
 from app.core.settings import DatabaseSettings
 from app.db import audit
 from app.db.engine import Database
-from app.idempotency.errors import RequestUnderWay
+from app.idempotency.errors import AnswerLost, KeyUsedOtherwise, RequestUnderWay
 from app.idempotency.repository import Key
-from app.idempotency.service import Answer, Claim, Claims
+from app.idempotency.service import NAME, Answer, Claim, Claims
 from tests.house.test_openapi import OPERATIONS
 from tests.support.counts import Counts, forms
 from tests.support.http import PASSWORD, Identities, bearer, client_of
@@ -160,14 +163,58 @@ class TestSecrets:
         assert not any(text[17:].encode() in bytes(value) for value in row.values() if isinstance(value, bytes))
         assert KEY not in str(dict(row))
 
-    async def test_nor_is_it_told_under_another_secret(
-        self, admin: httpx.AsyncClient, database: Database, clock: FrozenClock
+    async def test_nor_a_hash_of_the_request_that_guesses_could_be_tried_at(
+        self, admin: httpx.AsyncClient, database: Database
     ) -> None:
-        await make(admin)
+        """Its body may hold a password."""
+        body = json.dumps({"email": "grace@example.com", "password": PASSWORD, "role": "viewer"}).encode()
+        headers = {"Idempotency-Key": KEY, "Content-Type": "application/json"}
+        assert (await admin.post("/users", content=body, headers=headers)).status_code == 201
+        plain = hashlib.sha256(b"POST /api/v1/users?\0" + body).digest()
         async with database.connection() as connection:
-            principal, digest = await connection.fetchrow("select principal, request_digest from idempotency")
-        with pytest.raises(Exception, match="carried out before"):
-            await Claims(database, clock, b"another" * 5).claim(principal, KEY, digest, "r")
+            kept = await connection.fetchval("select request_digest from idempotency")
+        assert plain not in kept
+        for known in (b"", KEY.encode(), b"request\0", kept[:NAME]):  # whatever the database or the caller tells
+            assert hmac.digest(known, b"request\0" + KEY.encode() + b"\0" + plain, "sha256") not in kept
+
+
+class TestAnotherSecret:
+    """The settings' secret was changed between a request and its repetition."""
+
+    REQUEST = b"d" * 32
+    OLD, NEW = b"o" * 32, b"n" * 32
+
+    @pytest.fixture
+    async def answered(self, database: Database, clock: FrozenClock) -> Answer:
+        claims, answer = Claims(database, clock, self.OLD), Answer(201, (), b"made")
+        claim = await claims.claim("user:1", KEY, self.REQUEST, "r")
+        assert isinstance(claim, Claim)
+        await claims.keep(claim, answer)
+        return answer
+
+    async def test_opens_what_was_kept_while_the_old_one_is_known(
+        self, answered: Answer, database: Database, clock: FrozenClock
+    ) -> None:
+        claims = Claims(database, clock, self.NEW, self.OLD)
+        assert await claims.claim("user:1", KEY, self.REQUEST, "r") == answered
+        with pytest.raises(KeyUsedOtherwise):
+            await claims.claim("user:1", KEY, b"another" * 5, "r")
+
+    async def test_else_the_answer_is_lost_and_not_the_request_another(
+        self, answered: Answer, database: Database, clock: FrozenClock
+    ) -> None:
+        with pytest.raises(AnswerLost):
+            await Claims(database, clock, self.NEW).claim("user:1", KEY, self.REQUEST, "r")
+
+    async def test_and_what_was_never_answered_is_taken_over_in_its_time(
+        self, database: Database, clock: FrozenClock
+    ) -> None:
+        assert isinstance(await Claims(database, clock, self.OLD).claim("user:1", KEY, self.REQUEST, "dead"), Claim)
+        claims = Claims(database, clock, self.NEW)
+        with pytest.raises(RequestUnderWay):
+            await claims.claim("user:1", KEY, self.REQUEST, "again")
+        clock.advance(seconds=60)
+        assert isinstance(await claims.claim("user:1", KEY, self.REQUEST, "again"), Claim)
 
 
 class TestAProcessThatDied:

@@ -83,10 +83,12 @@ async def links(session: ReadSession) -> AsyncIterator[AuditLinkTable]:
         yield await session.get_one(AuditLinkTable, hour)
 
 
-async def first_of(session: Session, above: int, to: int) -> datetime | None:
-    """When the first row of these numbers was written."""
-    query = select(AuditTable.at).where(AuditTable.id > above, AuditTable.id <= to).order_by(AuditTable.id).limit(1)
-    return await session.scalar(query)
+async def earliest(session: Session, above: int, to: int) -> datetime | None:
+    """The earliest moment at which one of these numbers was written."""
+    # The offset keeps the planner from looking for it along the index of moments, which begins with the oldest rows.
+    these = select(AuditTable.at).where(AuditTable.id > above, AuditTable.id <= to).offset(0).subquery()
+    found: datetime | None = await session.scalar(select(func.min(these.c.at)))
+    return found
 
 
 async def last_before(session: Session, hour: datetime, above: int, to: int) -> int:
@@ -100,5 +102,7 @@ async def rows(session: AsyncSession, above: int, to: int) -> Sequence[AuditTabl
     return (await session.scalars(query)).all()
 
 
-async def count_after(session: ReadSession, number: int) -> int:
-    return await session.scalar(select(func.count()).where(AuditTable.id > number)) or 0
+async def count_after(session: ReadSession, number: int, *, before: datetime | None = None) -> int:
+    """`before`: of those alone that were written before it."""
+    query = select(func.count()).where(AuditTable.id > number)
+    return await session.scalar(query if before is None else query.where(AuditTable.at < before)) or 0

@@ -14,10 +14,15 @@ from app.core.settings import Settings
 from app.db import paging
 from app.db.engine import Database
 from app.db.tables.audit import AuditLinkTable, AuditTable
+from app.jobs import repository as jobs
 
 log = structlog.get_logger()
 
 HOUR = timedelta(hours=1)
+OVERDUE = 2 * HOUR  # an hour is closed three minutes after its end, or at the next start of a worker
+CLOSING = "audit.close"  # the job that closes hours
+TRIED_S = 30 * 86_400.0  # for as long jobs are kept
+STEP = timedelta(microseconds=1)  # by so much names grow where rows come late, or after one of a clock that ran ahead
 BELOW_ALL = -(2**63)  # the database gives numbers from 1 on; who puts a row in may choose another
 
 
@@ -41,6 +46,8 @@ class Report:
     rows: int  # of closed hours
     digests: tuple[str, ...]  # of the links, in order; the last vouches for all before
     still_open: int  # rows after the last closed hour, for which nothing vouches yet
+    overdue: int  # of these, written longer ago than a worker would leave them
+    unattended: bool  # no hour was ever closed here, nor did a worker try to
     unknown_seals: int  # links sealed with a secret that is not known any more
     findings: tuple[Finding, ...]
 
@@ -87,7 +94,15 @@ class AuditChain:
                 session.expunge_all()  # a long chain needs the memory of one hour
             found += chain.end_findings(await repository.head(session), last, self._keys)
             still_open = await repository.count_after(session, last_id)
-        return Report(seen, tuple(digest.hex() for digest in digests), still_open, unknown, tuple(found))
+            before = to_datetime(self._clock.now_us()) - OVERDUE
+            overdue = await repository.count_after(session, last_id, before=before)
+        told = tuple(digest.hex() for digest in digests)
+        unattended = not digests and not await self._tried()
+        return Report(seen, told, still_open, overdue, unattended, unknown, tuple(found))
+
+    async def _tried(self) -> bool:
+        async with self._database.connection() as connection:
+            return await jobs.created_within(connection, CLOSING, TRIED_S)
 
     async def _close_next(self) -> bool:
         async with self._database.write() as session:  # of its own: while it lasts, nothing else can be changed
@@ -99,13 +114,15 @@ class AuditChain:
             await repository.close_alone(session)
             last = await repository.last_link(session)
             above = BELOW_ALL if last is None else last.last_id
-            first = await repository.first_of(session, above, settled)
-            if first is None:
+            earliest = await repository.earliest(session, above, settled)
+            if earliest is None:
                 return False
-            hour = _end_of(first) if last is None else max(_end_of(first), last.hour + HOUR)
-            if hour > now:
+            until = _end_of(earliest)
+            if until > now:
                 return False
-            to = await repository.last_before(session, hour, above, settled)
+            # What is dated later goes with it where its number is lower: a clock that ran ahead holds nothing up.
+            to = await repository.last_before(session, until, above, settled)
+            hour = until if last is None else max(until, last.hour + STEP)
             rows = await repository.rows(session, above, to)
             link = chain.link_of(last, hour, rows, self._keys, now)
             session.add(link)

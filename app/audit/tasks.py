@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.audit.service import AuditChain
+from app.audit.service import CLOSING, AuditChain
 from app.jobs.run import Run
 from app.jobs.task import Every, Task
 
@@ -16,4 +16,4 @@ def closing(chain: AuditChain) -> Task:
     async def close(_run: Run) -> Mapping[str, Any]:
         return {"closed": await chain.close_hours()}
 
-    return Task("audit.close", close, every=HOURLY)
+    return Task(CLOSING, close, every=HOURLY)

@@ -33,7 +33,10 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Compare every row of the closed hours with the chain; each that is not as it was is named, and the end is 1."""
+    """Compare every row of the closed hours with the chain; each that is not as it was is named, and the end is 1.
+
+    It is 1 too where rows are older than two hours and not closed, though hours are closed here.
+    """
 
     async def work(here: Accounts) -> Report:
         return await here.audit.verify()
@@ -50,6 +53,8 @@ def verify(
     )
     if report.unknown_seals:
         note(f"{report.unknown_seals} hours were sealed with a secret that is not among the settings' any more")
+    if report.overdue:
+        _tell_overdue(report)
     if report.digests:
         results.print(report.digests[-1])
 
@@ -62,6 +67,16 @@ def close() -> None:
         return await here.audit.close_hours()
 
     note(f"{on_accounts(load(), work)} hours were closed")
+
+
+def _tell_overdue(report: Report) -> None:
+    """Where no worker has ever been, nobody expects one to have closed them."""
+    said = f"{report.overdue} rows are older than two hours and not closed: nothing vouches for them"
+    mend = "start a worker (`assay worker`), or close them by `assay audit close`"
+    if report.unattended:
+        note(f"{said}; {mend}")
+    else:
+        fail(f"{said}; {mend}")
 
 
 def _sentence(finding: Finding) -> str:

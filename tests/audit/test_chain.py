@@ -106,6 +106,77 @@ class TestUntouched:
         assert (report.findings, report.rows, report.still_open) == ((), 18, 0)
 
 
+class TestAClockThatRanAhead:
+    async def test_does_not_hold_up_what_others_write(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        """Its row goes into the next link."""
+        ahead = FrozenClock(clock.now_us())
+        ahead.advance(seconds=365 * 86_400)
+        await write(database, ahead, 1)
+        for _ in range(3):
+            await write(database, clock, 2)
+            clock.advance(seconds=3600)
+            assert await chain.close_hours() == 1
+        report = await chain.verify()
+        assert (report.findings, report.rows, report.still_open) == ((), 24, 0)
+
+    async def test_nor_where_it_closed_hours_itself(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        ahead = FrozenClock(clock.now_us())
+        ahead.advance(seconds=9000)
+        await write(database, ahead, 1)
+        ahead.advance(seconds=3600)
+        assert await AuditChain(database, ahead, SealingKeys(KEY)).close_hours() == 2
+        for _ in range(6):  # until after the hour that it named
+            await write(database, clock, 2)
+            clock.advance(seconds=3600)
+            assert await chain.close_hours() == 1
+            assert await chain.close_hours() == 0
+        report = await chain.verify()
+        assert (report.findings, report.rows, report.still_open) == ((), 30, 0)
+        async with database.connection() as connection:
+            named = [row["hour"] for row in await connection.fetch("select hour from audit_link order by number")]
+        assert named == sorted(named)
+        assert named[-1] == hour(9)
+
+    async def test_alone_is_not_overdue(self, chain: AuditChain, database: Database, clock: FrozenClock) -> None:
+        clock.advance(seconds=3600)
+        await chain.close_hours()
+        ahead = FrozenClock(clock.now_us())
+        ahead.advance(seconds=86_400)
+        await write(database, ahead, 1)
+        report = await chain.verify()
+        assert (report.still_open, report.overdue) == (1, 0)
+
+
+class TestOverdue:
+    """Rows that nobody closed, for which nothing vouches."""
+
+    async def test_are_those_older_than_two_hours(
+        self, chain: AuditChain, database: Database, clock: FrozenClock
+    ) -> None:
+        clock.advance(seconds=7200)
+        await write(database, clock, 1)
+        report = await chain.verify()
+        assert (report.still_open, report.overdue, report.unattended) == (3, 2, False)
+        await chain.close_hours()
+        assert (await chain.verify()).overdue == 0
+
+    async def test_are_told_from_those_that_no_worker_was_ever_to_close(
+        self, database: Database, clock: FrozenClock
+    ) -> None:
+        chain = AuditChain(database, clock, SealingKeys(KEY))
+        await write(database, clock, 2)
+        clock.advance(seconds=7201)
+        report = await chain.verify()
+        assert (report.overdue, report.unattended) == (2, True)
+        async with database.connection() as connection:
+            await connection.execute("insert into job (kind, arguments, created_by) values ('audit.close', '{}', 'x')")
+        assert not (await chain.verify()).unattended
+
+
 class TestTampering:
     @pytest.mark.parametrize(
         ("statement", "finding"),

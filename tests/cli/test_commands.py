@@ -118,7 +118,12 @@ class TestAudit:
             await connection.close()
             return actor
 
-        assert asyncio.run(on_database("update audit set at = at - interval '2 hours'")).startswith("command:")
+        assert asyncio.run(on_database("update audit set at = at - interval '3 hours'")).startswith("command:")
+        unattended = typed("audit", "verify", **here)
+        assert (unattended.exit_code, "older than two hours" in unattended.stderr) == (0, True)
+        asyncio.run(on_database("insert into job (kind, arguments, created_by) values ('audit.close', '{}', 'x')"))
+        overdue = typed("audit", "verify", **here)
+        assert (overdue.exit_code, "older than two hours" in overdue.stderr) == (1, True)
         assert "1 hours were closed" in typed("audit", "close", **here).stderr
         sound = typed("audit", "verify", **here)
         assert (sound.exit_code, len(sound.stdout.strip())) == (0, 64)

@@ -79,6 +79,8 @@ async def _principal(request: Request, *, by_rows: bool = False) -> Principal:
     exchange.principal = principal.subject
     if principal.kind == "user" or not by_rows:
         await limits.request(principal, exchange)
+    else:
+        limits.owe_rows(principal, exchange)
     return principal
 
 

@@ -19,7 +19,8 @@ class PrincipalLimits:
         self._default = Limit("requests", settings.default)
         self._key = Limit("key-requests", settings.key_requests)
         self._failures = Limit("failures", settings.failed_per_address)
-        self._barred: dict[str, Usage] = {}  # by address: what it has used up
+        self._barred = UsedUp(self._failures)  # by address
+        self._idle = UsedUp(self._key)  # by key: its requests that brought no rows
         self._rows = Limit("rows", settings.ingest_rows)
         self._account = Limit("account", settings.login_per_account, named=True)
         self._address = Limit("address", settings.login_per_address, named=True)
@@ -33,20 +34,26 @@ class PrincipalLimits:
         """A credential was none, and the database had to be asked."""
         verdict = await self._limits.request(self._failures, exchange.client)
         if verdict.refused is not None:
-            if len(self._barred) >= KEYS:
-                self._barred.clear()
-            self._barred[exchange.client] = verdict.refused
+            self._barred.note(exchange.client, verdict.refused)
             self.demand_few_failures(exchange)
 
     def demand_few_failures(self, exchange: Exchange) -> None:
         """Raises 429 for an address that has used its failures up; asks no store."""
-        used_up = self._barred.get(exchange.client)
-        if used_up is None:
-            return
-        if used_up.reset_at <= time.time():
-            del self._barred[exchange.client]
-            return
-        self._told(Verdict(refused=used_up, by=self._failures), exchange, self._failures)
+        self._demand(self._barred, exchange.client, exchange)
+
+    def owe_rows(self, principal: Principal, exchange: Exchange) -> None:
+        """One request of an API key where its rows are counted: until they are, it owes a request. Raises 429 for a key
+        that has used its requests up in this way; asks no store."""
+        self._demand(self._idle, principal.subject, exchange)
+        exchange.owed = self._refused
+
+    async def _refused(self, exchange: Exchange) -> None:
+        """It was refused and no row was counted, but its body may have been read."""
+        key = exchange.principal or ""
+        verdict = await self._limits.request(self._key, key)
+        for usage in verdict.usages if verdict.refused is None else (verdict.refused,):
+            if not usage.remaining:
+                self._idle.note(key, usage)
 
     async def anonymous(self, exchange: Exchange) -> None:
         """One request of a caller who has not said who it is; by address."""
@@ -60,6 +67,8 @@ class PrincipalLimits:
                 exchange.headers = headers(verdict, self._rows)
             if verdict.refused is not None:
                 raise refusal(verdict)
+            if exchange is not None:
+                exchange.owed = None
 
     async def login(self, account: str | None, exchange: Exchange) -> None:
         """One try to log in, maybe without a name; refused (503) where it can't be counted."""
@@ -73,7 +82,32 @@ class PrincipalLimits:
     async def _count(self, limit: Limit, key: str, exchange: Exchange) -> None:
         self._told(await self._limits.request(limit, key), exchange, limit)
 
+    def _demand(self, used_up: "UsedUp", key: str, exchange: Exchange) -> None:
+        usage = used_up.of(key)
+        if usage is not None:
+            self._told(Verdict(refused=usage, by=used_up.limit), exchange, used_up.limit)
+
     def _told(self, verdict: Verdict, exchange: Exchange, *limits: Limit) -> None:
         exchange.headers = headers(verdict, *limits)
         if verdict.refused is not None:
             raise refusal(verdict)
+
+
+class UsedUp:
+    """Who has used a limit up, and until when: known without asking a store."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self._of: dict[str, Usage] = {}
+
+    def note(self, key: str, usage: Usage) -> None:
+        if len(self._of) >= KEYS:
+            self._of.clear()
+        self._of[key] = usage
+
+    def of(self, key: str) -> Usage | None:
+        usage = self._of.get(key)
+        if usage is not None and usage.reset_at <= time.time():
+            del self._of[key]
+            return None
+        return usage

@@ -148,6 +148,7 @@ class Edge:
             await self._respond(scope, headers, receive, answer)
         except ClientDisconnect:
             answer.status = CLIENT_LEFT
+            await exchange.settle(CLIENT_LEFT)
         except asyncio.CancelledError:
             answer.status = answer.status or CLIENT_LEFT
             raise
@@ -301,6 +302,8 @@ class _Answer:
             self.started = True
             self.status = message["status"]
             message["headers"] = self._completed(message.get("headers", ()))
+            if self._exchange.owed is not None:
+                await self._exchange.settle(self.status)
         await self._send(message)
 
     async def prepared(self, ready: Prepared, media_type: bytes = b"application/json") -> None:

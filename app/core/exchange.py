@@ -4,10 +4,11 @@ The audit, which is written deep inside a use case, finds the request that it is
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from starlette.types import Scope
 
@@ -26,6 +27,13 @@ class Exchange:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)  # sent with the answer, whatever it is
     principal: str | None = None
     route: str | None = None  # template, where the router is not asked
+    owed: "Callable[[Exchange], Awaitable[None]] | None" = None  # counts it, should it be refused with nothing counted
+
+    async def settle(self, status: int) -> None:
+        """Pays what is owed when the answer is of 4xx, or its client has left."""
+        if self.owed is not None and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            owed, self.owed = self.owed, None
+            await owed(self)
 
     def allow_batch(self) -> None:
         """Called by the guard of an operation whose body is a batch, before the body is read."""

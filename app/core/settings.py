@@ -86,7 +86,9 @@ class LimitsSettings(Group):
     login_per_account: str = Field("5/minute", description="tries at one account")
     login_per_address: str = Field("20/minute", description="tries from one address")
     failed_per_address: str = Field("60/minute", description="wrong API keys and ended log-ins from one address")
-    key_requests: str = Field("600/minute;50/second", description="per API key; ingest counts by rows instead")
+    key_requests: str = Field(
+        "600/minute;50/second", description="per API key; ingest counts by rows, and here when it was refused"
+    )
     ingest_rows: str = Field("2000000/minute", description="rows per API key")
 
 

@@ -1,6 +1,7 @@
 """Who is limited by what, over HTTP."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +16,8 @@ from app.db.engine import Database
 from app.main import create_app
 from tests.support.http import Identities, bearer, client_of, running
 from tests.support.models import make_model
+
+PREDICTIONS = b'{"predictions": [{"prediction_id": "p", "score": 0.5, "timestamp": "2026-03-02T11:00:00Z"}]}'
 
 
 @pytest.fixture
@@ -136,6 +139,105 @@ class TestKeys:
         assert int(refused.value.extra_headers["Retry-After"]) >= 1
         await limits.rows(Principal("key:b", "key", frozenset()), 1000)
         await limits.rows(Principal("user:1", "user", frozenset()), 10_000)
+
+
+class TestKeysThatSendNoRows:
+    """A request of a key that was refused before its rows were counted is counted as a request."""
+
+    @pytest.fixture
+    async def key(self, identities: Identities, database: Database) -> dict[str, str]:
+        await make_model(database, "m")
+        return bearer(await identities.key("predictions:write"))
+
+    @pytest.mark.parametrize(
+        ("path", "body", "status"),
+        [
+            ("/models/m/predictions", b"{", 400),
+            ("/models/m/predictions", b"", 400),
+            ("/models/m/predictions", b'{"predictions": []}', 422),
+            ("/models/m/predictions", b'{"predictions": [{"prediction_id": 1, "score": 0.5}]}', 422),
+            ("/models/m/predictions?import=perhaps", b"", 422),
+            ("/models/m/predictions?import=true", PREDICTIONS, 403),
+            ("/models/none/predictions", PREDICTIONS, 404),
+            ("/models/m/labels", b'{"labels": [{"prediction_id": "p", "actual": "1"}]}', 403),
+        ],
+    )
+    async def test_are_refused_when_they_have_used_up_what_requests_they_have(
+        self, client: httpx.AsyncClient, key: dict[str, str], path: str, body: bytes, status: int
+    ) -> None:
+        headers = {**key, "Content-Type": "application/json"}
+        answers = [await client.post(path, content=body, headers=headers) for _ in range(11)]
+        assert [answer.status_code for answer in answers] == [status] * 9 + [429] * 2
+        assert answers[-1].headers["ratelimit-policy"] == '"minute";q=9;w=60'
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        assert (await send(client, key, "m")).status_code == 429
+
+    async def test_count_beside_the_others(self, client: httpx.AsyncClient, identities: Identities) -> None:
+        key = bearer(await identities.key("predictions:write", "models:read"))
+        wrong = [(await client.post("/models/m/predictions", content=b"{", headers=key)).status_code for _ in range(5)]
+        right = [(await client.get("/models", headers=key)).status_code for _ in range(5)]
+        assert (wrong, right) == ([404] * 5, [200] * 4 + [429])
+
+    async def test_as_do_bodies_for_rows_that_are_used_up(self, client: httpx.AsyncClient, key: dict[str, str]) -> None:
+        assert (await send(client, key, "m", rows=1000)).status_code == 201
+        refused = [await send(client, key, "m", rows=1) for _ in range(10)]
+        assert {answer.status_code for answer in refused} == {429}
+        assert [answer.headers["x-ratelimit-limit"] for answer in refused] == ["1000"] * 9 + ["9"]
+
+    async def test_as_do_those_that_leave_while_they_send(
+        self, app: FastAPI, client: httpx.AsyncClient, key: dict[str, str]
+    ) -> None:
+        for _ in range(9):
+            await begin(app, key)
+        assert (await send(client, key, "m")).status_code == 429
+
+    async def test_while_good_ones_and_other_keys_go_on(
+        self, client: httpx.AsyncClient, key: dict[str, str], identities: Identities
+    ) -> None:
+        for n in range(12):
+            assert (await send(client, key, "m", first=n)).status_code == 201
+            assert (await send(client, key, "m", first=n)).json()["duplicates"] == 1
+        for _ in range(10):
+            await client.post("/models/m/predictions", content=b"{", headers=key)
+        assert (await send(client, key, "m", first=12)).status_code == 429
+        other = bearer(await identities.key("predictions:write"))
+        assert (await send(client, other, "m", first=12)).status_code == 201
+
+
+async def send(
+    client: httpx.AsyncClient, key: dict[str, str], model: str, *, rows: int = 1, first: int = 0
+) -> httpx.Response:
+    body = {"predictions": [{"prediction_id": f"p{first + n}", "score": 0.5} for n in range(rows)]}
+    return await client.post(f"/models/{model}/predictions", json=body, headers=key)
+
+
+async def begin(app: FastAPI, key: dict[str, str]) -> None:
+    """Sends a part of a body, and leaves."""
+    messages = iter([{"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def lost(_message: Any) -> None:
+        """Nobody is there."""
+
+    path = "/api/v1/models/m/predictions"
+    headers = {"host": "test", "content-type": "application/json", "transfer-encoding": "chunked", **key}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "http_version": "1.1",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("203.0.113.7", 4711),
+        "server": ("test", 80),
+        "app": app,
+    }
+    await app(scope, receive, lost)
 
 
 class TestWrongCredentials:

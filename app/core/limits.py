@@ -23,7 +23,7 @@ from slowapi import Limiter
 
 from app.core import telemetry
 from app.core.errors import Problem, Unavailable
-from app.core.windows import RedisWindows, Window
+from app.core.windows import RedisWindows, Window, free_after
 
 log = structlog.get_logger()
 
@@ -47,6 +47,15 @@ class TooManyRequests(Problem):
 
     status = 429
     headers: ClassVar[dict[str, str]] = {}
+
+
+class LargerThanLimit(Problem):
+    """The batch has more rows than its limit ever lets through.
+
+    Send several; `limit` says how many rows one may have, `window_s` in how many seconds so many may be sent.
+    """
+
+    status = 413
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class Verdict:
     usages: tuple[Usage, ...] = ()
     refused: Usage | None = None
     by: "Limit | None" = None
+    free_at: float = 0.0  # when as much as was asked for passes; 0: when `refused` has anything left
 
 
 _Of = tuple["Limit", Window]
@@ -112,7 +122,8 @@ class Limit:
         self._named = named
         items = sorted(parse_many(spec), key=RateLimitItem.get_expiry)
         self.items: tuple[RateLimitItem, ...] = tuple(items)  # the short window first
-        self.ahead = min(item.amount for item in items) // AHEAD
+        self.tightest = min(items, key=lambda item: item.amount)  # no more than its amount ever passes at once
+        self.ahead = self.tightest.amount // AHEAD
         self.exact = all(item.amount <= EXACT_UP_TO for item in items)
         self.policy = ", ".join(f'"{self.called(item)}";q={item.amount};w={item.get_expiry()}' for item in items)
 
@@ -161,12 +172,14 @@ class Limits:
         """Counts `amount` at once (rows); two counters make the window, so the cost does not grow with the amount.
 
         Small amounts are taken from the store in parts of a ten thousandth of the limit; what of a part is not used
-        within a second is lost.
+        within a second is lost. Raises `LargerThanLimit`.
         """
         part = self._parts.get((limit.name, key))
         if part is not None and part.left >= amount and time.monotonic() < part.until:
             part.left -= amount
             return part.verdict()
+        if amount > limit.tightest.amount and self._enabled:
+            raise _larger(amount, limit.tightest)
         ahead = limit.ahead if amount < limit.ahead else 0
         windows = _windows(limit, key, exact=False)
         verdict = await self._ask(lambda: self._take(windows, amount + ahead))
@@ -214,20 +227,30 @@ class Limits:
         """Tests all, then takes from all: what is refused by the short window uses nothing up of the long one."""
         if self._windows is None:
             return self._taken_here(windows, cost)
-        place, left = self._windows.take([window for _, window in windows], cost)
-        asked = windows if place is None else [windows[place]]
-        usages = [_usage(of, *each) for of, each in zip(asked, left, strict=True)]
-        return Verdict(tuple(usages)) if place is None else Verdict(refused=usages[0], by=asked[0][0])
+        left, place, free_at = self._windows.take([window for _, window in windows], cost)
+        usages = tuple([_usage(of, *each) for of, each in zip(windows, left, strict=True)])
+        return Verdict(usages) if place is None else Verdict((), usages[place], windows[place][0], free_at)
 
     def _taken_here(self, windows: Sequence[_Of], cost: int) -> Verdict:
         """From memory. A single window is taken from at once: that tests and counts in one step."""
-        for limit, window in windows if len(windows) > 1 else ():
-            if not self._counting(window).test(window.item, *window.identifiers, cost=cost):
-                return Verdict(refused=self._stats(limit, window), by=limit)
-        for limit, window in windows:
-            if not self._counting(window).hit(window.item, *window.identifiers, cost=cost):
-                return Verdict(refused=self._stats(limit, window), by=limit)
+        for of in windows if len(windows) > 1 else ():
+            if not self._counting(of[1]).test(of[1].item, *of[1].identifiers, cost=cost):
+                return self._refused_here(of, windows, cost)
+        for of in windows:
+            if not self._counting(of[1]).hit(of[1].item, *of[1].identifiers, cost=cost):
+                return self._refused_here(of, windows, cost)
         return Verdict(tuple([self._stats(*each) for each in windows]))
+
+    def _refused_here(self, by: _Of, windows: Sequence[_Of], cost: int) -> Verdict:
+        return Verdict((), self._stats(*by), by[0], max(self._free_at(of, cost) for of in windows))
+
+    def _free_at(self, of: _Of, cost: int) -> float:
+        item, identifiers, exact = of[1]
+        if exact:
+            usage = self._stats(*of)
+            return 0.0 if usage.remaining >= cost else usage.reset_at
+        state = self._counting(of[1]).storage.get_sliding_window(item.key_for(*identifiers), item.get_expiry())
+        return time.time() + free_after(cost, item, *state)
 
     def _stats(self, limit: Limit, window: Window) -> Usage:
         reset_at, remaining = self._counting(window).get_window_stats(window.item, *window.identifiers)
@@ -267,6 +290,13 @@ def _usage(of: _Of, remaining: float, reset_at: float) -> Usage:
     return Usage(item.amount, item.get_expiry(), max(0, int(remaining)), float(reset_at), limit.called(item))
 
 
+def _larger(amount: int, item: RateLimitItem) -> LargerThanLimit:
+    most, seconds = item.amount, item.get_expiry()
+    return LargerThanLimit(
+        f"{amount} rows never pass a limit of {most} in {seconds} s; send them in parts", limit=most, window_s=seconds
+    )
+
+
 def headers(verdict: Verdict, *limits: Limit) -> list[tuple[bytes, bytes]]:
     """`RateLimit` and `RateLimit-Policy` (draft 10), and the older three as integers, for the tightest window."""
     usages = verdict.usages or ((verdict.refused,) if verdict.refused else ())
@@ -289,7 +319,7 @@ def refusal(verdict: Verdict) -> TooManyRequests:
     if used_up is None or by is None:
         raise ValueError("verdict: nothing is used up")
     telemetry.LIMITED.labels(by.name).inc()
-    wait = max(1, used_up.reset_in)
+    wait = max(1, used_up.reset_in, math.ceil(verdict.free_at - time.time()))
     return TooManyRequests(
         f"the limit of {used_up.limit} in {used_up.window_s} s is used up; try again in {wait} s",
         headers={"Retry-After": str(wait)},

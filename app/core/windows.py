@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 from limits import RateLimitItem
 
+CLOCK_S = 0.002  # less than a limit is not as much, and Redis counts in milliseconds
+
 # As the scripts of `limits` (resources/redis/lua_scripts): a list of moments, the newest first, or two counters.
 _SCRIPT = """
 local now, cost = tonumber(ARGV[1]), tonumber(ARGV[2])
-local found = {}
+local found, refused = {}, 0
 
 local function exact(key, amount, seconds)
     local low, high, last = 0, amount - 1, -1
@@ -34,7 +36,9 @@ end
 
 local function counters(before, key, seconds)
     local ttl = redis.call('pttl', key)
-    if ttl > 0 and ttl < seconds * 1000 then
+    if ttl == 0 then  -- it ends within this millisecond; till then it would count in full
+        redis.call('del', key)
+    elseif ttl > 0 and ttl < seconds * 1000 then
         redis.call('rename', key, before)
         redis.call('set', key, 0, 'PX', ttl + seconds * 1000)
     end
@@ -59,9 +63,13 @@ for n = 1, #KEYS / 2 do
         used, state = counters(before, key, seconds)
     end
     found[n] = state
-    if used + cost > amount then
-        return {n, state}
+    if used + cost > amount and refused == 0 then
+        refused = n
     end
+end
+
+if refused > 0 then
+    return {refused, unpack(found)}
 end
 
 for n = 1, #KEYS / 2 do
@@ -102,6 +110,15 @@ class Left(NamedTuple):
     reset_at: float
 
 
+class Taken(NamedTuple):
+    """What is left of all windows; and where nothing was taken, the place of the first that is used up, and when so
+    much is free in all of them, in seconds since the epoch."""
+
+    left: list[Left]
+    refused: int | None = None
+    free_at: float = 0.0
+
+
 class RedisWindows:
     """Blocks; for threads."""
 
@@ -109,9 +126,7 @@ class RedisWindows:
         self._prefixed = storage.prefixed_key
         self._script = storage.get_connection().register_script(_SCRIPT)
 
-    def take(self, windows: Sequence[Window], cost: int) -> tuple[int | None, list[Left]]:
-        """Of all, what is left; or the place of the one that is used up, and what is left of that: then nothing was
-        taken from any."""
+    def take(self, windows: Sequence[Window], cost: int) -> Taken:
         now = time.time()
         keys: list[str] = []
         arguments: list[object] = [now, cost]
@@ -119,9 +134,11 @@ class RedisWindows:
             keys += self._keys(window)
             arguments += ["exact" if window.exact else "counters", window.item.amount, window.item.get_expiry()]
         refused, *states = self._script(keys, arguments)
-        place = int(refused) - 1 if refused else None
-        asked = windows if place is None else [windows[place]]
-        return place, [_left(window, state, now) for window, state in zip(asked, states, strict=True)]
+        left = [_left(window, state, now) for window, state in zip(windows, states, strict=True)]
+        if not refused:
+            return Taken(left)
+        waits = [_free_in(window, state, now, cost) for window, state in zip(windows, states, strict=True)]
+        return Taken(left, int(refused) - 1, now + max(waits))
 
     def _keys(self, window: Window) -> tuple[str, str]:
         key = window.item.key_for(*window.identifiers)
@@ -140,3 +157,25 @@ def _left(window: Window, state: Sequence[Any], now: float) -> Left:
     ended = count_ms / 1000 - seconds if count else inf  # a counter lives as long again as its window
     reset_in = min(one_less, ended)
     return Left(max(0, amount - used), now + (reset_in if before or count else 0.0))
+
+
+def _free_in(window: Window, state: Sequence[Any], now: float, cost: int) -> float:
+    if window.exact:
+        remaining, reset_at = _left(window, state, now)
+        return 0.0 if remaining >= cost else reset_at - now
+    before, before_ms, count, count_ms = map(int, state)
+    return free_after(cost, window.item, before, before_ms / 1000, count, count_ms / 1000)
+
+
+def free_after(cost: int, item: RateLimitItem, before: int, before_s: float, count: int, count_s: float) -> float:
+    """In how many seconds two counters let `cost` through, if nothing is taken meanwhile.
+
+    `before` counts by the part of its window that is left, rounded down; when the window of `count` ends, that is the
+    one before. `cost` is no more than the window's amount.
+    """
+    seconds, free = item.get_expiry(), item.amount - cost + 1  # used must be less than this
+    if count < free:
+        wait = before_s - seconds * (free - count) / before if before else -CLOCK_S
+    else:
+        wait = count_s - seconds + max(0.0, seconds - seconds * free / count)
+    return max(0.0, wait + CLOCK_S)

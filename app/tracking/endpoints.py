@@ -12,7 +12,7 @@ from app.core.direct import DirectRoute
 from app.core.errors import InvalidRequest, Problem, Unavailable, UnsupportedMediaType
 from app.core.exchange import exchange_of
 from app.core.http import BodyTooLarge, responses
-from app.core.limits import TooManyRequests
+from app.core.limits import LargerThanLimit, TooManyRequests
 from app.core.provide import provided
 from app.models.errors import ModelArchived, ModelNotFound, TooManyClasses
 from app.models.schemas import ModelId
@@ -46,6 +46,7 @@ _REFUSALS = responses(
     MalformedBody,
     BodyTooLarge,
     TooManyRows,
+    LargerThanLimit,
     UnsupportedMediaType,
     TooManyRequests,
     Unavailable,

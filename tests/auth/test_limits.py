@@ -140,6 +140,17 @@ class TestKeys:
         await limits.rows(Principal("key:b", "key", frozenset()), 1000)
         await limits.rows(Principal("user:1", "user", frozenset()), 10_000)
 
+    async def test_of_which_no_more_come_at_once_than_ever_pass(
+        self, client: httpx.AsyncClient, identities: Identities, database: Database
+    ) -> None:
+        await make_model(database, "m")
+        key = bearer(await identities.key("predictions:write"))
+        refused = await send(client, key, "m", rows=1001)
+        assert (refused.status_code, refused.json()["type"]) == (413, "/problems/larger-than-limit")
+        assert (refused.json()["limit"], refused.json()["window_s"]) == (1000, 60)
+        assert "retry-after" not in refused.headers
+        assert (await send(client, key, "m", rows=1000)).status_code == 201
+
 
 class TestKeysThatSendNoRows:
     """A request of a key that was refused before its rows were counted is counted as a request."""

@@ -8,11 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
-from limits import parse
 
 from app.core.errors import Unavailable
-from app.core.limits import Limit, Limits, Usage, Verdict, _windows, headers, refusal
-from app.core.windows import Window, _left
+from app.core.limits import LargerThanLimit, Limit, Limits, Usage, Verdict, _windows, headers, refusal
 from tests.support.proxy import slowed
 from tests.support.redis import RedisServer, redis_server
 from tests.support.served import free_port
@@ -108,6 +106,25 @@ class TestAmounts:
         assert (await limits.amount(rows, key, 101)).refused is not None
         assert (await limits.amount(rows, key, 50)).refused is None
 
+    @pytest.mark.parametrize("spec", ["1000/second", "1000/second;1100/2second"])
+    async def test_pass_when_it_was_told(self, limits: Limits, request: object, spec: str) -> None:
+        """At once or in the next window, and also where another window than the one that refuses takes longer."""
+        rows, key = Limit("rows", spec), f"told-{spec}-{id(request)}"
+        assert (await limits.amount(rows, key, 700)).refused is None
+        for amount in (400, 1000):
+            refused = await limits.amount(rows, key, amount)
+            assert refused.refused is not None
+            wait = refused.free_at - time.time()
+            assert int(refusal(refused).extra_headers["Retry-After"]) >= wait
+            assert wait < 4
+            await asyncio.sleep(wait)
+            assert (await limits.amount(rows, key, amount)).refused is None
+
+    async def test_that_never_pass_are_told_from_those_that_may(self, limits: Limits, request: object) -> None:
+        with pytest.raises(LargerThanLimit) as refused:
+            await limits.amount(Limit("rows", "1000/minute;900/second"), f"large-{id(request)}", 901)
+        assert refused.value.members == {"limit": 900, "window_s": 1}
+
     async def test_costs_the_same_for_many_as_for_one(self) -> None:
         limits, rows = Limits(enabled=True), Limit("rows", "1000000000/minute")
         begun = time.perf_counter()
@@ -173,7 +190,7 @@ class TestStoreTrouble:
     async def test_so_does_one_that_is_gone(self) -> None:
         limits = Limits(enabled=True, redis_url=f"redis://127.0.0.1:{free_port()}/0")
         assert await limits.request(USER, "a") == Verdict()
-        assert await limits.amount(USER, "a", 10) == Verdict()
+        assert await limits.amount(USER, "a", 3) == Verdict()
         with pytest.raises(Unavailable):
             await limits.request(USER, "a", closed=True)
         limits.close()
@@ -245,20 +262,6 @@ class TestSeveralLimits:
         assert limits._counting(window).hit(window.item, *window.identifiers)
         assert (await limits.request(limit, key)).usages[0].remaining == limit.items[0].amount - 5
         limits.close()
-
-
-@pytest.mark.parametrize(
-    ("state", "remaining", "reset_in"),
-    [
-        ([0, 0, 3, 7_200_000], 97, 3600),  # begun this millisecond
-        ([0, 0, 3, 5_400_000], 97, 1800),
-        ([10, 3_590_000, 3, 7_190_000], 88, 350),  # each 360 s one of those before counts no more
-        ([0, 0, 0, 0], 100, 0),
-    ],
-)
-def test_two_counters_tell_when_more_is_left(state: list[int], remaining: int, reset_in: float) -> None:
-    left = _left(Window(parse("100/hour"), (), exact=False), state, 1000.0)
-    assert (left.remaining, left.reset_at) == (remaining, 1000.0 + reset_in)
 
 
 @pytest.mark.fault("F15")

@@ -6,6 +6,7 @@ async def health(principal: Annotated[Principal | None, Recognised])            
 @router.post("/auth/token", dependencies=[Public])                                  public
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,7 +21,10 @@ from app.auth.limits import PrincipalLimits
 from app.auth.principal import Principal
 from app.auth.scopes import BATCH_SCOPES, ROLES_OF
 from app.core.direct import BeforeBody
-from app.core.exchange import Exchange, exchange_of
+from app.core.errors import Unavailable
+from app.core.exchange import exchange_of
+
+SOON_S = 1.0  # who watches health gives up after a few seconds
 
 
 class Guard:
@@ -46,7 +50,17 @@ class _Scoped(BeforeBody, Guard):
 
 class _Recognised(BeforeBody, Guard):
     async def asked(self, request: Request) -> Principal | None:
-        return await _principal(request) if _credential(request) else None
+        """None too where the database can't tell soon who it is: the answer does not wait for it. No limit counts."""
+        credential = _credential(request)
+        if credential is None:
+            return None
+        try:
+            async with asyncio.timeout(SOON_S):
+                principal = await _asked(request, credential)
+        except (Unavailable, TimeoutError):
+            return None
+        exchange_of(request.scope).principal = principal.subject
+        return principal
 
 
 class _Public(Guard):
@@ -75,7 +89,7 @@ async def _principal(request: Request, *, by_rows: bool = False) -> Principal:
     authenticator: Authenticator = services[Authenticator]
     limits: PrincipalLimits = services[PrincipalLimits]
     exchange = exchange_of(request.scope)
-    principal = authenticator.known(credential) or await _asked(authenticator, limits, credential, exchange)
+    principal = authenticator.known(credential) or await _asked(request, credential)
     exchange.principal = principal.subject
     if principal.kind == "user" or not by_rows:
         await limits.request(principal, exchange)
@@ -84,11 +98,12 @@ async def _principal(request: Request, *, by_rows: bool = False) -> Principal:
     return principal
 
 
-async def _asked(
-    authenticator: Authenticator, limits: PrincipalLimits, credential: str, exchange: Exchange
-) -> Principal:
+async def _asked(request: Request, credential: str) -> Principal:
     """Each question costs a query, so an address that was wrong too often asks no more for a while; who was let in here
     before may: others at his address are not to shut him out."""
+    authenticator: Authenticator = request.app.state.services[Authenticator]
+    limits: PrincipalLimits = request.app.state.services[PrincipalLimits]
+    exchange = exchange_of(request.scope)
     if authenticator.guessed(credential):
         limits.demand_few_failures(exchange)
     try:

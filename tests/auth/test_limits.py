@@ -1,7 +1,6 @@
 """Who is limited by what, over HTTP."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +13,7 @@ from app.core.limits import TooManyRequests
 from app.core.settings import HttpSettings, LimitsSettings, Settings
 from app.db.engine import Database
 from app.main import create_app
-from tests.support.http import Identities, bearer, client_of, running
+from tests.support.http import Identities, bearer, client_of, half_sent, running
 from tests.support.models import make_model
 
 PREDICTIONS = b'{"predictions": [{"prediction_id": "p", "score": 0.5, "timestamp": "2026-03-02T11:00:00Z"}]}'
@@ -60,6 +59,13 @@ class TestUsers:
             answers = [await client.get(path) for _ in range(12)]
             assert {answer.status_code for answer in answers} == {200}
             assert "ratelimit" not in answers[0].headers
+        for known in (await identities.user("viewer"), await identities.key("models:read")):
+            answers = [await client.get("/system/health", headers=bearer(known)) for _ in range(12)]
+            assert {answer.status_code for answer in answers} == {200}
+            assert (await client.get("/auth/me", headers=bearer(known))).headers["x-ratelimit-remaining"] in {"5", "8"}
+        guesses = [bearer(f"aqt_abcdefghijk2_{n:043}") for n in range(7)]
+        wrong = [(await client.get("/system/health", headers=guess)).status_code for guess in guesses]
+        assert wrong == [401] * 5 + [429] * 2
 
     async def test_addresses_that_callers_claim_do_not_count(self, client: httpx.AsyncClient) -> None:
         answers = [
@@ -199,7 +205,7 @@ class TestKeysThatSendNoRows:
         self, app: FastAPI, client: httpx.AsyncClient, key: dict[str, str]
     ) -> None:
         for _ in range(9):
-            await begin(app, key)
+            await half_sent(app, "/api/v1/models/m/predictions", key)
         assert (await send(client, key, "m")).status_code == 429
 
     async def test_while_good_ones_and_other_keys_go_on(
@@ -220,35 +226,6 @@ async def send(
 ) -> httpx.Response:
     body = {"predictions": [{"prediction_id": f"p{first + n}", "score": 0.5} for n in range(rows)]}
     return await client.post(f"/models/{model}/predictions", json=body, headers=key)
-
-
-async def begin(app: FastAPI, key: dict[str, str]) -> None:
-    """Sends a part of a body, and leaves."""
-    messages = iter([{"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"}])
-
-    async def receive() -> Any:
-        return next(messages)
-
-    async def lost(_message: Any) -> None:
-        """Nobody is there."""
-
-    path = "/api/v1/models/m/predictions"
-    headers = {"host": "test", "content-type": "application/json", "transfer-encoding": "chunked", **key}
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "scheme": "http",
-        "http_version": "1.1",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        "client": ("203.0.113.7", 4711),
-        "server": ("test", 80),
-        "app": app,
-    }
-    await app(scope, receive, lost)
 
 
 class TestWrongCredentials:

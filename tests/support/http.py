@@ -2,11 +2,12 @@
 
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import Message
 
 from app.auth.keys import ApiKeys
 from app.auth.principal import Principal
@@ -29,6 +30,33 @@ def client_of(app: FastAPI, **headers: str) -> httpx.AsyncClient:
     """A client of the API; paths are relative to /api/v1, or absolute URLs."""
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=True, client=("203.0.113.7", 4711))
     return httpx.AsyncClient(transport=transport, base_url="http://test/api/v1", headers=headers)
+
+
+async def half_sent(app: FastAPI, path: str, headers: Mapping[str, str]) -> None:
+    """Sends a part of a JSON body, and leaves."""
+    messages: list[Message] = [{"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"}]
+    sent = {"host": "test", "content-type": "application/json", "transfer-encoding": "chunked", **headers}
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def lost(_message: Message) -> None:
+        """Nobody is there."""
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "http_version": "1.1",
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+        "client": ("203.0.113.7", 4711),
+        "server": ("test", 80),
+    }
+    await app(scope, receive, lost)
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -96,6 +96,7 @@ class TestFaults:
     ) -> None:
         async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
             assert (await client.get(READY)).status_code == 200
+            caller = bearer(await Identities(app).key("models:read"))
             alive = asyncio.create_task(_watch_liveness(client))
             if fault == "frozen":
                 proxy.freeze()
@@ -103,6 +104,7 @@ class TestFaults:
                 await proxy.cut()
             assert await _until(client, READY, 503) < 3
             assert (await client.get(HEALTH)).json()["components"]["database"]["status"] == "unhealthy"
+            assert await _as_public(client, caller)
             if fault == "frozen":
                 proxy.thaw()
             else:
@@ -118,6 +120,7 @@ class TestFaults:
         async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
             assert (await client.get(LIVE)).status_code == 200
             assert (await client.get(READY)).json() == {"status": "starting"}
+            assert await _as_public(client, bearer(f"aqt_abcdefghijk2_{1:043}"))
             refused = await client.get("/auth/me")
             assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
             await proxy.start()
@@ -196,6 +199,13 @@ async def _until(client: httpx.AsyncClient, path: str, status: int) -> float:
         assert time.monotonic() - begun < 15
         await asyncio.sleep(0.02)
     return time.monotonic() - begun
+
+
+async def _as_public(client: httpx.AsyncClient, caller: dict[str, str]) -> bool:
+    """Whether who can't be asked about is soon told what everybody is."""
+    begun = time.monotonic()
+    told = await client.get(HEALTH, headers=caller)
+    return told.status_code == 503 and "detail" not in told.text and time.monotonic() - begun < 3
 
 
 async def _watch_liveness(client: httpx.AsyncClient) -> None:

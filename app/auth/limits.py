@@ -1,14 +1,17 @@
 """Which limit holds for whom: people and API keys by requests, ingest by rows, log-ins by account and by address, and
-whoever shows credentials that are none by address."""
+whoever shows credentials that are none by address. Log and audit have the whole address; see `network_of`."""
 
 import hashlib
 import time
+from ipaddress import IPv6Address
 
 from app.auth.principal import Principal
 from app.core.emails import normalised
 from app.core.exchange import Exchange
 from app.core.limits import KEYS, Limit, Limits, Usage, Verdict, headers, refusal
 from app.core.settings import LimitsSettings
+
+HOST_BITS = 64
 
 
 class PrincipalLimits:
@@ -32,14 +35,14 @@ class PrincipalLimits:
 
     async def failed(self, exchange: Exchange) -> None:
         """A credential was none, and the database had to be asked."""
-        verdict = await self._limits.request(self._failures, exchange.client)
+        verdict = await self._limits.request(self._failures, network_of(exchange.client))
         if verdict.refused is not None:
-            self._barred.note(exchange.client, verdict.refused)
+            self._barred.note(network_of(exchange.client), verdict.refused)
             self.demand_few_failures(exchange)
 
     def demand_few_failures(self, exchange: Exchange) -> None:
         """Raises 429 for an address that has used its failures up; asks no store."""
-        self._demand(self._barred, exchange.client, exchange)
+        self._demand(self._barred, network_of(exchange.client), exchange)
 
     def owe_rows(self, principal: Principal, exchange: Exchange) -> None:
         """One request of an API key where its rows are counted: until they are, it owes a request. Raises 429 for a key
@@ -57,7 +60,7 @@ class PrincipalLimits:
 
     async def anonymous(self, exchange: Exchange) -> None:
         """One request of a caller who has not said who it is; by address."""
-        await self._count(self._default, f"address:{exchange.client}", exchange)
+        await self._count(self._default, f"address:{network_of(exchange.client)}", exchange)
 
     async def rows(self, principal: Principal, n: int, exchange: Exchange | None = None) -> None:
         """`n` rows of an API key, counted before ingest stores them; the answer of `exchange` tells what is left."""
@@ -72,7 +75,7 @@ class PrincipalLimits:
 
     async def login(self, account: str | None, exchange: Exchange) -> None:
         """One try to log in, maybe without a name; refused (503) where it can't be counted."""
-        asked = [(self._address, exchange.client)]
+        asked = [(self._address, network_of(exchange.client))]
         if account is not None:
             name = hashlib.sha256(normalised(account).encode("utf-8", "surrogatepass")).hexdigest()[:32]
             asked.append((self._account, name))
@@ -91,6 +94,17 @@ class PrincipalLimits:
         exchange.headers = headers(verdict, *limits)
         if verdict.refused is not None:
             raise refusal(verdict)
+
+
+def network_of(client: str) -> str:
+    """What is one address to limits: of IPv6 the network of 64 bits, since every host has all of one to choose from."""
+    if ":" not in client:
+        return client
+    try:
+        address = IPv6Address(client)
+    except ValueError:
+        return client
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> HOST_BITS << HOST_BITS))
 
 
 class UsedUp:

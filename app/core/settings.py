@@ -84,7 +84,7 @@ class LimitsSettings(Group):
     enabled: bool = Field(True, description="false only in development")
     default: str = Field("100/minute;10/second", description="per user")
     login_per_account: str = Field("5/minute", description="tries at one account")
-    login_per_address: str = Field("20/minute", description="tries from one address")
+    login_per_address: str = Field("20/minute", description="tries from one address; of IPv6 the /64 counts as one")
     failed_per_address: str = Field("60/minute", description="wrong API keys and ended log-ins from one address")
     key_requests: str = Field(
         "600/minute;50/second", description="per API key; ingest counts by rows, and here when it was refused"

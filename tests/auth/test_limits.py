@@ -13,7 +13,7 @@ from app.core.limits import TooManyRequests
 from app.core.settings import HttpSettings, LimitsSettings, Settings
 from app.db.engine import Database
 from app.main import create_app
-from tests.support.http import Identities, bearer, client_of, half_sent, running
+from tests.support.http import Identities, bearer, client_from, client_of, half_sent, running
 from tests.support.models import make_model
 
 PREDICTIONS = b'{"predictions": [{"prediction_id": "p", "score": 0.5, "timestamp": "2026-03-02T11:00:00Z"}]}'
@@ -239,8 +239,7 @@ class TestWrongCredentials:
         assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3
         assert int(answers[-1].headers["retry-after"]) >= 1
         assert answers[-1].headers["ratelimit-policy"] == '"minute";q=5;w=60'
-        elsewhere = httpx.ASGITransport(app=app, client=("198.51.100.1", 1))
-        async with httpx.AsyncClient(transport=elsewhere, base_url="http://test/api/v1") as other:
+        async with client_from(app, "198.51.100.1") as other:
             assert (await other.get("/models", headers=guesses[0])).status_code == 401
 
     async def test_shut_nobody_out_who_was_let_in_before(
@@ -291,8 +290,7 @@ class TestLogIn:
             for n in range(23)
         ]
         assert tries == [401] * 20 + [429] * 3
-        elsewhere = httpx.ASGITransport(app=app, client=("198.51.100.1", 1))
-        async with httpx.AsyncClient(transport=elsewhere, base_url="http://test/api/v1") as other:
+        async with client_from(app, "198.51.100.1") as other:
             answer = await other.post("/auth/token", data={"username": "u1@example.com", "password": "wrong"})
         assert answer.status_code == 401
 

@@ -32,6 +32,13 @@ def client_of(app: FastAPI, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://test/api/v1", headers=headers)
 
 
+def client_from(app: FastAPI, address: str) -> httpx.AsyncClient:
+    """As `client_of`, of somebody at another address."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app, client=(address, 4711)), base_url="http://test/api/v1"
+    )
+
+
 async def half_sent(app: FastAPI, path: str, headers: Mapping[str, str]) -> None:
     """Sends a part of a JSON body, and leaves."""
     messages: list[Message] = [{"type": "http.request", "body": b"[", "more_body": True}, {"type": "http.disconnect"}]

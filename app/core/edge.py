@@ -9,11 +9,9 @@ import enum
 import re
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -22,8 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core import logs, telemetry
 from app.core.bodies import CountedBody
 from app.core.direct import DirectRoute
-from app.core.errors import MAX_NAME, InvalidRequest, Place, Problem, Unavailable, pointer
+from app.core.errors import Place, Problem, Unavailable
 from app.core.exchange import KEY, Exchange, enter
+from app.core.heads import given_twice, host, with_cookie, wrong_address
 from app.core.http import (
     MEDIA_TYPE,
     InternalError,
@@ -42,7 +41,6 @@ log = structlog.get_logger()
 CLIENT_LEFT = 499  # nginx's number for it; only metrics and log see it
 UNMATCHED = "unmatched"
 _REQUEST_ID = re.compile(rb"[\w-]{1,64}", re.ASCII)
-_ONCE = (b"content-type", b"content-encoding", b"transfer-encoding")  # headers that say how a body is read
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -184,7 +182,7 @@ class Edge:
         if sends and scope["method"] != "GET":  # a GET's body is read by nobody
             receive = CountedBody(receive, scope, headers, timeout_s=self._settings.body_timeout_s)
         if b"cookie" in headers:
-            scope["headers"] = _with_cookie(scope, self._cookies.get(scope["path"]))
+            scope["headers"] = with_cookie(scope, self._cookies.get(scope["path"]))
         enter(scope[KEY])
         route = self._direct(scope)
         await (self._app if route is None else route.answer)(scope, receive, answer)
@@ -201,16 +199,16 @@ class Edge:
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes], *, gated: bool) -> Problem | None:
         if len(headers) != len(scope["headers"]):
-            twice = _given_twice(scope)
+            twice = given_twice(scope)
             if twice is not None:
                 return twice
-        named = self._any_host or _host(headers.get(b"host", b"")) in self._hosts
+        named = self._any_host or host(headers.get(b"host", b"")) in self._hosts
         if not named and scope["path"] not in self._nameless:
             return UntrustedHost("this host name is not served here")
         if headers.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":
             place = Place("/header/transfer-encoding", "not_chunked", "only chunked is undone")
             return MalformedRequest("the body is in a transfer coding that is not undone here", places=[place])
-        wrong = _wrong_address(scope)
+        wrong = wrong_address(scope)
         if wrong is not None:
             return wrong
         if gated and self._gate.phase is Phase.STARTING:
@@ -238,32 +236,6 @@ class Edge:
                 "principal": exchange.principal,
             }
         )
-
-
-def _with_cookie(scope: Scope, name: bytes | None) -> list[tuple[bytes, bytes]]:
-    """The headers with that cookie alone. The framework reads all there are for operations that ask for none, and
-    Python before 3.11.10 takes a second for 16 kB of backslashes (CVE-2024-7592), which none of ours has."""
-    kept = [(header, value) for header, value in scope["headers"] if header != b"cookie"]
-    if name is None:
-        return kept
-    for header, value in scope["headers"]:
-        if header == b"cookie":
-            pairs = (pair.strip() for pair in value.split(b";"))
-            kept += [(header, pair) for pair in pairs if pair.startswith(name + b"=") and b"\\" not in pair]
-    return kept
-
-
-def _given_twice(scope: Scope) -> Problem | None:
-    """A header of which one reader would take the first and another the last: whoever checks one can be deceived."""
-    counts = Counter(name for name, _ in scope["headers"])
-    if counts[b"host"] > 1:
-        return UntrustedHost("the request names two hosts")
-    for name in _ONCE:
-        if counts[name] > 1:
-            text = name.decode()
-            place = Place(f"/header/{text}", "repeated", "give it once")
-            return InvalidRequest(f"{text} is given more than once", places=[place])
-    return None
 
 
 def template_of(scope: Scope, templates: Mapping[int, str]) -> str:
@@ -326,40 +298,3 @@ class _Answer:
         if self._secure:
             headers.append(_HSTS)
         return headers
-
-
-def _wrong_address(scope: Scope) -> Problem | None:
-    if b"%00" in scope["query_string"] or "\0" in scope["path"]:
-        places = [Place(_with_nul(scope), "nul", "holds U+0000; leave %00 out")]
-        return InvalidRequest("an address can't hold U+0000", places=places)
-    repeated = _repeated(scope["query_string"])
-    if repeated is None:
-        return None
-    place = Place(pointer("query", repeated), "repeated", "give it once")
-    return InvalidRequest(f"{repeated[:MAX_NAME]} is given more than once", places=[place])
-
-
-def _with_nul(scope: Scope) -> str:
-    if "\0" in scope["path"]:
-        return "/path"
-    part = next(part for part in scope["query_string"].split(b"&") if b"%00" in part)
-    return pointer("query", _name(part))
-
-
-def _repeated(query: bytes) -> str | None:
-    """A parameter that a query names twice: no operation takes lists, and none should guess which one was meant."""
-    if b"&" not in query:
-        return None
-    names = Counter(_name(part) for part in query.split(b"&") if part)
-    return next((name for name, times in names.items() if times > 1), None)
-
-
-def _name(part: bytes) -> str:
-    return unquote_to_bytes(part.partition(b"=")[0]).decode(errors="replace")
-
-
-def _host(value: bytes) -> bytes:
-    """The host without its port; an IPv6 address keeps its brackets."""
-    if value.startswith(b"["):
-        return value.split(b"]", 1)[0].lower() + b"]"
-    return value.split(b":", 1)[0].lower()

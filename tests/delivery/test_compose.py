@@ -16,7 +16,8 @@ from app.db.embedded import binaries
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
 TEXT = FILE.read_text()
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
+WHOLE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = WHOLE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == "assay"}
 SECRETS = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE__URL|EMAIL")
 GIVEN = {
@@ -87,6 +88,21 @@ class TestOurs:
         for other, how in awaited.items():
             if how["condition"] == "service_healthy":
                 assert "test" in SERVICES[other]["healthcheck"]
+
+
+def named(used: str | dict[str, Any]) -> str:
+    """Of a service's secret or config, in its short form or its long one."""
+    return used if isinstance(used, str) else str(used["source"])
+
+
+@pytest.mark.parametrize("kind", ["secrets", "configs"])
+def test_a_read_only_service_is_given_files_alone(kind: str) -> None:
+    """What is no file compose copies into the container; into a read-only one it refuses to, and nothing starts."""
+    made: dict[str, dict[str, Any]] = WHOLE.get(kind, {})
+    for name, service in SERVICES.items():
+        if service.get("read_only"):
+            copied = [use for use in map(named, service.get(kind, ())) if "file" not in made[use]]
+            assert copied == [], name
 
 
 def test_nothing_listens_beyond_this_machine() -> None:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from pydantic import SecretStr
 
 from app.core import shared_metrics
+from app.core.allocated import Allocated
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 OTHER = "__other__"
@@ -26,6 +27,7 @@ _beside: list[Path] = []
 SHARED = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) if os.environ.get("PROMETHEUS_MULTIPROC_DIR") else None
 if SHARED is not None:  # before the first metric: each takes what stands here then
     _number = shared_metrics.claim(SHARED)
+    values.MmapedDict = Allocated  # type: ignore[attr-defined,assignment]  # a name it imports
     values.ValueClass = values.MultiProcessValue(lambda: _number)  # type: ignore[no-untyped-call]
 
 REQUESTS = Counter("assay_http_requests_total", "Answered requests.", ["method", "route", "status"])

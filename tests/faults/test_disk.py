@@ -1,7 +1,9 @@
 """A full disk, under the data and under the log of changes: writes are refused, nothing acknowledged is lost, and when
-there is room again the service goes on without a start (F13)."""
+there is room again the service goes on without a start (F13). Under the data directory alone, where several workers
+count: everything is answered."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -17,12 +19,14 @@ from app.db import migrate
 from app.db.embedded import EmbeddedServer
 from app.db.engine import Database
 from app.main import create_app
+from tests.cli.running import Running
+from tests.cli.test_serve import workers
 from tests.faults import ledger
 from tests.faults.injecting import Fault, inflicted
 from tests.support.counts import Counts
+from tests.support.disk import FILLER, fill, small_disk
 from tests.support.http import Identities, bearer, client_of, running
 from tests.support.room import room
-from tests.support.tools import leave_out
 
 SIZE_MB = {"data": 96, "log": 64}
 SMALL = {"shared_buffers": "32MB", "min_wal_size": "32MB", "max_wal_size": "48MB", "summarize_wal": "off"}
@@ -32,21 +36,8 @@ ROWS = 200
 @pytest.fixture(params=["data", "log"])
 def small(request: pytest.FixtureRequest) -> Iterator[tuple[str, Path, Path]]:
     """Which of both lies on a small disk, where that is, and the data directory."""
-    with room() as folder:
-        disk = folder / "disk"
-        disk.mkdir()
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB[request.param]}m", "assay-test", str(disk)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if mounted.returncode:
-            leave_out(f"no small disk can be mounted here (that needs root): {mounted.stderr.strip()}")
-        try:
-            yield request.param, disk, (disk if request.param == "data" else folder) / "assay"
-        finally:
-            subprocess.run(["umount", "-l", str(disk)], check=True)
+    with room() as folder, small_disk(folder, SIZE_MB[request.param]) as disk:
+        yield request.param, disk, (disk if request.param == "data" else folder) / "assay"
 
 
 @pytest.fixture
@@ -91,22 +82,20 @@ class Full(Fault):
     """A file takes all the room there is."""
 
     def __init__(self, disk: Path, writer: "Writer") -> None:
-        self._filler = disk / "filler"
+        self._disk = disk
         self._writer = writer
 
     async def set_up(self) -> None:
         assert await self._writer.write() == 201
 
     async def inject(self) -> None:
-        state = os.statvfs(self._filler.parent)
-        with self._filler.open("wb") as filler:
-            os.posix_fallocate(filler.fileno(), 0, state.f_bavail * state.f_frsize)
+        fill(self._disk)
 
     async def propagated(self) -> bool:
         return await self._writer.write() != 201
 
     async def recover(self) -> None:
-        self._filler.unlink(missing_ok=True)
+        (self._disk / FILLER).unlink(missing_ok=True)
 
     async def recovered(self) -> bool:
         return await self._writer.write() == 201
@@ -161,3 +150,43 @@ class TestFullDisk:
         counts.none("rows out of step with their blocks", present - in_blocks)
         counts.note("went on after", f"{times.recovered_s:.2f} s")
         counts.judge()
+
+
+@pytest.mark.fault("F13")
+class TestFullDataDirectory:
+    def test_several_workers_answer_everything(self, folder: Path, database_url: str, counts: Counts) -> None:
+        with small_disk(folder, 4) as disk:
+            settings = {
+                "ASSAY_DATA_DIR": str(disk / "assay"),
+                "ASSAY_DATABASE__URL": database_url,
+                "ASSAY_LIMITS__ENABLED": "false",
+            }
+            with Running(folder, "serve", "--no-migrate", "--workers", "2", **settings) as command:
+                command.wait_until_ready()
+                command.wait_for(lambda: f"Assay answers on {command.url}" in command.output())
+                operations = every_operation(command.url)
+                fill(disk)
+                before = workers(command.process.pid)
+                answers = Counter(answered(command.url, *operation) for operation in operations * 2)
+                answers[answered(command.url, "GET", "/metrics")] += 1
+                after = workers(command.process.pid)
+                (disk / FILLER).unlink()
+                assert command.end() == 0
+        counts.note("answers", dict(answers))
+        counts.none("requests without an answer", answers[None], sum(answers.values()))
+        counts.none("errors", answers[500])
+        counts.none("workers that ended", before - after, 2)
+        counts.judge()
+
+
+def every_operation(url: str) -> list[tuple[str, str]]:
+    paths = httpx.get(f"{url}/api/v1/openapi.json").json()["paths"]
+    return [(method, re.sub(r"{\w+}", "1", path)) for path, methods in paths.items() for method in methods]
+
+
+def answered(url: str, method: str, path: str) -> int | None:
+    """The status, on a connection of its own, so that both workers are asked; or none."""
+    try:
+        return httpx.request(method, f"{url}{path}", timeout=30).status_code
+    except httpx.HTTPError:
+        return None

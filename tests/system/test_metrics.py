@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -14,11 +15,13 @@ from prometheus_client.samples import Sample
 from pydantic import SecretStr
 
 from app.core import shared_metrics, telemetry
+from app.core.allocated import SMALLEST
 from app.core.clock import FrozenClock
 from app.core.settings import Settings
 from app.db.engine import Database
 from app.main import create_app
 from tests.cli.running import clean_environment
+from tests.support.disk import FILLER, fill, small_disk
 from tests.support.http import bearer, client_of, running
 
 METRICS = "http://test/metrics"
@@ -31,9 +34,12 @@ for also in sys.argv[2:]:
 for _ in range(int(sys.argv[1])):
     telemetry.answered("GET", "/x", 200, 0.01)
     telemetry.IN_PROGRESS.inc()
-for _ in sys.stdin:
+for routes in sys.stdin:
+    for number in range(int(routes)):
+        telemetry.answered("GET", f"/{number}", 200, 0.01)
     print(telemetry.exposition().decode(), end="end\\n", flush=True)
 """
+MANY = 500  # routes: more than the files have room for as they begin
 
 
 class TestMetrics:
@@ -130,6 +136,38 @@ class TestSeveralProcesses:
             assert not [*tmp_path.glob("*/*.db")]
 
 
+class TestOnAFullDisk:
+    """Their files are mapped: a page that finds no room would end the process by SIGBUS."""
+
+    def test_what_finds_no_room_is_told_when_there_is(self, folder: Path) -> None:
+        with small_disk(folder, 1) as disk, counting(disk, 3) as process:
+            fill(disk)
+            during = process.told(MANY)
+            assert 3 <= total(during) < 3 + MANY
+            with counting(disk, 4) as another:  # its files would be new
+                assert total(another.told(MANY)) == total(during)
+            (disk / FILLER).unlink()
+            process.told(MANY + 1)
+            assert total(process.told(MANY)) == 3 + MANY + MANY + 1 + MANY
+
+    def test_who_comes_after_goes_on(self, folder: Path) -> None:
+        with small_disk(folder, 1) as disk:
+            with counting(disk, 3) as process:
+                process.process.kill()
+            fill(disk)
+            with counting(disk, 4) as process:
+                assert total(process.told(MANY)) >= 3 + 4
+
+    def test_a_file_with_holes_is_filled(self, folder: Path) -> None:
+        """As one that older code has begun, where all count into a folder that is given."""
+        with small_disk(folder, 1) as disk:
+            with (disk / "counter_0.db").open("wb") as file:
+                file.truncate(SMALLEST)
+            with counting(disk, 3) as process:
+                fill(disk)
+                assert total(process.told(MANY)) >= 3
+
+
 STARTING = """
 import pathlib, sys
 from app.core import shared_metrics
@@ -152,14 +190,20 @@ def starting(among: Path) -> Iterator[Path]:
 class Counting:
     process: subprocess.Popen[str]
 
-    def told(self) -> dict[str, list[Sample]]:
-        """What this process says when it is asked."""
+    def told(self, routes: int = 0) -> dict[str, list[Sample]]:
+        """What this process says when it is asked, having counted a request more of each of so many routes."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write("tell\n")
+        self.process.stdin.write(f"{routes}\n")
         self.process.stdin.flush()
-        text = "".join(iter(self.process.stdout.readline, "end\n"))
+        text = ""
+        while not text.endswith("end\n"):
+            text += self.process.stdout.readline() or self._ended()
+        text = text.removesuffix("end\n")
         return {family.name: family.samples for family in text_string_to_metric_families(text)}
+
+    def _ended(self) -> NoReturn:
+        raise AssertionError(f"ended by {self.process.wait()}")
 
 
 @contextlib.contextmanager

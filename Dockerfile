@@ -15,9 +15,10 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     && rm -f /opt/assay/.lock
 COPY app /opt/assay/src/app
 COPY migrations /opt/assay/src/migrations
+# -P, here and below: Python looks for modules in the current folder first, and that is /data, which can be written to.
 RUN python -m compileall -q /opt/assay/src \
     && echo /opt/assay/src > "$(/opt/assay/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/assay.pth" \
-    && printf '#!/bin/sh\nexec /opt/assay/bin/python -m app.cli "$@"\n' > /opt/assay/bin/assay \
+    && printf '#!/bin/sh\nexec /opt/assay/bin/python -P -m app.cli "$@"\n' > /opt/assay/bin/assay \
     && chmod 0755 /opt/assay/bin/assay
 
 FROM python:3.11-slim-bookworm
@@ -37,7 +38,7 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f\"http://127.0.0.1:{os.environ.get('ASSAY_PORT') or 8080}/api/v1/system/health/ready\", timeout=4)"]
+    CMD ["python", "-P", "-c", "import os, urllib.request as web; web.urlopen(f\"http://127.0.0.1:{os.environ.get('ASSAY_PORT') or 8080}/api/v1/system/health/ready\", timeout=4)"]
 # `assay serve` takes signals itself; `docker run --init` (compose: `init: true`) reaps what a killed worker leaves.
 ENTRYPOINT ["assay"]
 CMD ["serve"]

@@ -6,7 +6,6 @@ process, which counts in memory, adds it.
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from app.cli import ourselves
 from app.cli.hosting import address
 from app.core import shared_metrics, telemetry
 from app.core.settings import Settings
@@ -42,7 +42,7 @@ def worker_beside(settings: Settings) -> Iterator[Callable[[], None]]:
 
 class _Beside:
     def __init__(self, settings: Settings) -> None:
-        self._command = [sys.executable, "-m", "app.cli", "worker", "--beside", str(os.getpid())]
+        self._command = ourselves.command("app.cli", "worker", "--beside", str(os.getpid()))
         self._settings = settings
         self._stop = threading.Event()
         self._turn = threading.Lock()

@@ -101,6 +101,17 @@ class TestImage:
         )
         assert done.returncode == 0, done.stderr
 
+    def test_runs_nothing_that_lies_in_its_data(self, built: Stage, folder: Path) -> None:
+        """Which is the folder it is started in."""
+        (folder / "app").mkdir()
+        for name in ("app/__init__.py", "urllib.py"):
+            (folder / name).write_text("raise SystemExit('a stranger')")
+        folder.chmod(0o755)
+        for command in ([*built.entry, "--version"], built.health):
+            started = inside(built, command, {"/data": folder}, read_only=True)
+            done = subprocess.run(started, capture_output=True, text=True, check=False)
+            assert "a stranger" not in done.stderr
+
     def test_ends_in_order(self, served: Container) -> None:
         assert served.health() == 0
         assert served.end() == 0

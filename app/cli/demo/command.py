@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app.cli import ourselves
 from app.cli.console import subcommands
 from app.cli.demo.options import FOLDER, SPEED, Speed
 from app.cli.environment import load
@@ -48,7 +48,7 @@ def demo(
 
 def arguments(url: str, settings: Settings, speed: float) -> list[str]:
     """A process of its own: it loads scikit-learn, which no other command should wait for."""
-    return [sys.executable, "-m", "app.cli.demo", url, str(folder(settings)), "--speed", str(speed)]
+    return ourselves.command("app.cli.demo", url, str(folder(settings)), "--speed", str(speed))
 
 
 def environment(settings: Settings) -> dict[str, str]:

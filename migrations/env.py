@@ -7,6 +7,7 @@ from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.db.migrate import MadeByNewerCode, known
 from app.db.tables import metadata
 
 LOCK = 0x0A55A7  # one advisory lock for all who migrate this database
@@ -31,6 +32,9 @@ def migrate(connection: Connection) -> None:
     with context.begin_transaction():
         connection.execute(text("set local lock_timeout = '30s'"))
         connection.execute(text(f"select pg_advisory_xact_lock({LOCK})"))
+        for revision in context.get_context().get_current_heads():
+            if revision not in known():
+                raise MadeByNewerCode(f"the schema is at {revision}, which newer code made")
         context.run_migrations()
 
 

@@ -13,7 +13,7 @@ from app.auth.keys import ApiKeys
 from app.auth.users import Users
 from app.cli.console import fail
 from app.cli.hosting import NoDatabase, address, hosted, must_exist
-from app.cli.schema import NotUpgraded, upgrade
+from app.cli.schema import NotUpgraded, upgrade_unless_newer
 from app.cli.stopping import in_order
 from app.core.clock import SystemClock
 from app.core.errors import Unavailable
@@ -84,7 +84,7 @@ def on_database(settings: Settings, work: Callable[[Settings], Coroutine[Any, An
     try:
         must_exist(settings)
         with in_order(), hosted(settings) as here:
-            upgrade(here)
+            upgrade_unless_newer(here)
             return asyncio.run(work(here))
     except (NoDatabase, EmbeddedServerError, NotUpgraded, Unavailable) as problem:
         fail(str(problem))

@@ -3,7 +3,7 @@
 from app.cli.console import fail, note, subcommands
 from app.cli.environment import load
 from app.cli.hosting import hosted
-from app.cli.schema import NotUpgraded, upgrade
+from app.cli.schema import Newer, NotUpgraded, upgrade
 from app.cli.stopping import in_order
 from app.core.errors import Unavailable
 from app.db import migrate as migrations
@@ -19,6 +19,8 @@ def migrate() -> None:
     try:
         with in_order(), hosted(settings) as here:
             upgrade(here)
+    except Newer as newer:
+        fail(f"{newer}: migrate with that code, or go on with this for as long as both run")
     except (EmbeddedServerError, NotUpgraded, Unavailable) as problem:
         fail(str(problem))
     note(f"the schema is at revision {migrations.newest()}")

@@ -19,7 +19,7 @@ from app.cli.demo.command import arguments, environment
 from app.cli.demo.options import MODEL_ID, SPEED, Speed
 from app.cli.environment import load
 from app.cli.hosting import hosted
-from app.cli.schema import UNSAFE, NotUpgraded, refuse_unsafe, upgrade
+from app.cli.schema import UNSAFE, NotUpgraded, refuse_unsafe, upgrade_unless_newer
 from app.cli.serve import Port
 from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
@@ -45,7 +45,7 @@ def run(
     logs.configure(settings.log)
     try:
         with in_order(), bind(settings) as listening, hosted(settings) as here:
-            upgrade(here)
+            upgrade_unless_newer(here)
             refuse_unsafe(here)
             first, generated = _with_admin(here)
             url = base_url(first, listening)

@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.auth.errors import GuessablePassword
 from app.auth.passwords import demand_unguessable
+from app.cli.console import note
 from app.cli.hosting import address
 from app.core.settings import Settings
 from app.db import migrate
@@ -20,6 +21,10 @@ class NotUpgraded(Exception):  # noqa: N818
     """The database is there and refuses; the message is its own."""
 
 
+class Newer(NotUpgraded):
+    """Code that is newer than ours has migrated it."""
+
+
 def upgrade(settings: Settings) -> None:
     """Inside `hosted`. Raises `Unavailable` where the database does not answer, `NotUpgraded` where it says no."""
     try:
@@ -28,6 +33,16 @@ def upgrade(settings: Settings) -> None:
     except DBAPIError as error:
         reason = getattr(error.orig, "__cause__", None) or error.orig  # the driver's, without SQLAlchemy's additions
         raise NotUpgraded(f"the schema can't be brought up to date: {reason}") from error
+    except migrate.MadeByNewerCode as newer:
+        raise Newer(str(newer)) from newer
+
+
+def upgrade_unless_newer(settings: Settings) -> None:
+    """As `upgrade`. What newer code made is told of and used: while a version is rolled out, both run."""
+    try:
+        upgrade(settings)
+    except Newer as newer:
+        note(f"{newer}; it stays as it is")
 
 
 def refuse_unsafe(settings: Settings) -> None:

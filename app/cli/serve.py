@@ -8,7 +8,7 @@ from app.cli.beside import worker_beside
 from app.cli.console import fail, note, subcommands
 from app.cli.environment import load
 from app.cli.hosting import hosted
-from app.cli.schema import UNSAFE, NotUpgraded, refuse_unsafe, upgrade
+from app.cli.schema import UNSAFE, NotUpgraded, refuse_unsafe, upgrade_unless_newer
 from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
 from app.cli.stopping import in_order
@@ -52,7 +52,7 @@ def serve(
     try:
         with in_order(), bind(settings) as listening, hosted(settings) as here:
             if migrate:
-                upgrade(here)
+                upgrade_unless_newer(here)
             refuse_unsafe(here)
             url = base_url(here, listening)
             beside = here.jobs.worker if worker is None else worker

@@ -10,6 +10,10 @@ from alembic.script import ScriptDirectory
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
+class MadeByNewerCode(Exception):  # noqa: N818
+    """The database is at a revision that this code does not have, so there is nothing it could do."""
+
+
 def configuration(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -18,7 +22,10 @@ def configuration(url: str) -> Config:
 
 
 async def upgrade(url: str, revision: str = "head") -> None:
-    """Runs what is missing, under an advisory lock inside the one transaction that it all is."""
+    """Runs what is missing, under an advisory lock inside the one transaction that it all is.
+
+    Raises `MadeByNewerCode`.
+    """
     await asyncio.to_thread(command.upgrade, configuration(url), revision)
 
 

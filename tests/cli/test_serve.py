@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.cli.several import ENDING_S
+from app.db.engine import Database
 from tests.cli.running import Running, alive, completed
 from tests.support.redis import redis_server
 
@@ -204,6 +205,24 @@ class TestMigrate:
             done = list(pool.map(lambda _: completed(folder, "migrate"), range(3)))
         assert [each.returncode for each in done] == [0] * 3, "\n".join(each.stderr for each in done)
         assert not (folder / "data/postgres/postmaster.pid").exists()
+
+    @pytest.mark.parametrize("command", [("serve", "--no-worker"), ("run", "--no-demo")])
+    async def test_what_newer_code_made_is_used_and_only_migrate_refuses(
+        self, folder: Path, database: Database, command: tuple[str, ...]
+    ) -> None:
+        """While a version is rolled out, or where that is taken back."""
+        async with database.connection() as connection:
+            await connection.execute("update alembic_version set version_num = '9999_newer'")
+        here, said = {"ASSAY_DATABASE__URL": database.url}, "the schema is at 9999_newer, which newer code made"
+        for arguments, status in ((("migrate",), 1), (("user", "list"), 0)):
+            done = await asyncio.to_thread(completed, folder, *arguments, **here)
+            assert done.returncode == status, done.stderr
+            assert said in done.stderr
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+        with Running(folder, *command, **here) as server:
+            await asyncio.to_thread(server.wait_until_ready)
+            assert server.output().count(f"{said}; ") == 1
+            assert "Traceback" not in server.output()
 
     async def test_a_database_that_refuses_us_is_one_line(self, folder: Path, database_url: str) -> None:
         name = database_url.partition("?")[0].rpartition("/")[2]

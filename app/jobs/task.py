@@ -11,7 +11,7 @@ Work = Callable[[Run], Awaitable[Mapping[str, Any] | None]]
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """When a periodic job comes due (`cron`, UTC); missed while no worker was there, after `seconds` at its start."""
+    """When a periodic job comes due (`cron`, UTC); missed, it is made up for once the last is `seconds` ago."""
 
     cron: str
     seconds: float

@@ -62,6 +62,7 @@ class Worker:
                 ready()
             while not stop.is_set():
                 await self._serve(stop)
+                await self._begin(stop)  # the queue's library has forgotten what it saw come due
         finally:
             for task in beside:
                 task.cancel()
@@ -143,7 +144,7 @@ class Worker:
                 return
 
     async def _catch_up(self) -> None:
-        """What was due while no worker was there."""
+        """What was due while no worker was there, or no database."""
         for task in self._tasks:
             if task.every is not None:
                 async with self._database.connection() as connection:

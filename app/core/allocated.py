@@ -7,6 +7,7 @@ mostly holes. Written beforehand, the disk refuses while it can still be heard.
 import logging
 import mmap
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -77,11 +78,9 @@ def _begun(filename: str) -> bool:
 def _written(descriptor: int, content: bytes, place: int) -> bool:
     """Whether all of it is; otherwise the file is as long as before."""
     before = os.fstat(descriptor).st_size
-    try:
+    with suppress(OSError):
         if os.pwrite(descriptor, content, place) == len(content):
             return True
-    except OSError:
-        pass
     os.ftruncate(descriptor, before)
     return False
 

@@ -15,8 +15,9 @@ from uvicorn.supervisors.multiprocess import Process
 
 WORKER_START_S = 60  # a worker that has told nothing for so long has failed: on a busy machine an import takes its time
 MOMENT_S = 0.02  # in which a worker that is well answers
-ENDING_S = 5.0  # from the end of the drain to the end of a worker
-SHORTEST_S, LONGEST_S = 0.5, 30.0  # between two starts, of which the first has not served
+ENDING_S = 5.0  # from the end of all drains to the end of a worker
+DRAINS = 2  # requests, then what they had queued: each for as long as the setting says
+SHORTEST_S, LONGEST_S = 0.5, 30.0  # from the end of a worker that never served to the next start
 log = structlog.get_logger()
 
 
@@ -31,6 +32,7 @@ class Several(Multiprocess):
             signal.signal(signal.SIGHUP, hang_up)
         self._ready = ready
         self._told = False
+        self._served = False  # any of them, ever
         self._failed = False
         self._asked: dict[Process, float] = {}  # since when
         self._serving: set[Process] = set()
@@ -52,22 +54,20 @@ class Several(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         """Called twice a second, after signals were handled."""
         for place, worker in enumerate(self.processes):
-            if self.should_exit.is_set():
+            if self.should_exit.is_set() or self.signal_queue:  # of a signal to all they may have died
                 return
             if self._alive(worker):
                 continue
             self._bury(worker)
-            if worker.exitcode == STARTUP_FAILURE and not self._told:
+            if (worker.exitcode or 0) > 0 and not self._served:  # by a signal it is below
                 log.error("a worker can't start, so nothing does", worker=worker.pid)
                 self._failed = True
                 self.should_exit.set()
             elif time.monotonic() >= self._next_at:
                 self._replace(place)
-        if self._serving.issuperset(self.processes):
-            self._pause_s = 0.0
-            if not self._told:
-                self._told = True
-                self._ready()
+        if not self._told and self._serving.issuperset(self.processes):
+            self._told = True
+            self._ready()
 
     def _alive(self, worker: Process) -> bool:
         if not worker.process.is_alive():
@@ -81,27 +81,38 @@ class Several(Multiprocess):
                 self._asked[worker] = now
             if worker.parent_conn.poll(MOMENT_S):
                 if worker.parent_conn.recv():
-                    self._serving.add(worker)
+                    self._serves(worker)
                 del self._asked[worker]
         except (OSError, EOFError):
             return False
         return now - self._asked.get(worker, now) < WORKER_START_S
 
+    def _serves(self, worker: Process) -> None:
+        if worker not in self._serving:
+            self._serving.add(worker)
+            self._served = True
+            self._pause_s = self._next_at = 0.0
+
     def _bury(self, worker: Process) -> None:
-        """Once; it keeps its place until another takes it."""
+        """Once; it keeps its place until another takes it. After one that never served the next start waits: whatever
+        ended it may end others, too."""
         if worker not in self._dead:
             log.error("a worker has died or hangs; another takes its place", worker=worker.pid)
+            if worker not in self._serving:
+                self._back_off()
             self._dead.add(worker)
             self._end(worker)
 
-    def _replace(self, place: int) -> None:
-        """At once, unless the last one has not served yet: whatever ends it may end others, too."""
+    def _back_off(self) -> None:
         self._pause_s = min(max(2 * self._pause_s, SHORTEST_S), LONGEST_S)
         self._next_at = time.monotonic() + self._pause_s
-        another = Process(self.config, self.sockets)
+
+    def _replace(self, place: int) -> None:
         try:
+            another = Process(self.config, self.sockets)
             another.start()
-        except OSError as error:  # as many processes as there may be, or no memory for one more
+        except OSError as error:  # as many processes or files as there may be, or no memory for one more
+            self._back_off()
             log.warning("a worker can't be started now", error=str(error), again_in_s=self._pause_s)
             return
         self._dead.discard(self.processes[place])
@@ -121,7 +132,7 @@ class Several(Multiprocess):
 
     def join_all(self) -> None:
         """One that hangs doesn't end by itself."""
-        until = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + ENDING_S
+        until = time.monotonic() + DRAINS * (self.config.timeout_graceful_shutdown or 0) + ENDING_S
         for worker in self.processes:
             worker.process.join(max(0.0, until - time.monotonic()))
             if worker.process.is_alive():

@@ -65,7 +65,7 @@ class Life:
         self._owns = owns_database
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._waits_for = ""
+        self._waits_for = "", ""  # the reason, and what the driver says
         self._opened = HealthProbe("start", self._found, critical=True)
 
     async def begin(self, prepare: Callable[[], Awaitable[object]], loops: Sequence[Loop]) -> None:
@@ -73,9 +73,11 @@ class Life:
         for probe in self._probes:
             if probe.critical:
                 await self._health.ask(probe)
-        self._start(self._health.watch([*self._probes, self._opened], self._stop))
-        if not await self._open(prepare, loops):
+        opened = await self._open(prepare, loops)
+        if not opened:
             await self._health.ask(self._opened)
+        self._start(self._health.watch([*self._probes, self._opened], self._stop))
+        if not opened:
             self._start(self._keep_opening(prepare, loops))
 
     async def end(self, drain_timeout_s: float) -> None:
@@ -108,11 +110,11 @@ class Life:
                 if finding.status is Status.UNHEALTHY:
                     self._wait(f"the database is not migrated: {finding.detail}")
                     return False
-                if self._owns:
+                if self._owns and not self._database.opened:
                     await self._database.open()
                 await prepare()
         except Unavailable as error:
-            self._wait("the database is not reachable", cause=repr(error.__cause__ or error))
+            self._wait(error.detail.partition(";")[0], cause=repr(error.__cause__ or error))
             return False
         self._gate.open()
         await self._health.ask(self._opened)
@@ -128,15 +130,15 @@ class Life:
             except Exception as error:  # somebody may mend that, too, and nobody else would go on
                 self._wait(f"the start failed: {type(error).__name__}", cause=str(error))
 
-    def _wait(self, reason: str, **told: str) -> None:
-        """The log is told once of each reason, and not twice a second."""
-        if reason != self._waits_for:
-            log.warning("the start waits", reason=reason, **told)
-            self._waits_for = reason
+    def _wait(self, reason: str, cause: str = "") -> None:
+        """The log is told once of each, and not twice a second."""
+        if (reason, cause) != self._waits_for:
+            log.warning("the start waits", reason=reason, cause=cause)
+            self._waits_for = reason, cause
 
     async def _found(self) -> Finding:
         if self._gate.phase is Phase.STARTING:
-            return Finding(Status.UNHEALTHY, self._waits_for)
+            return Finding(Status.UNHEALTHY, self._waits_for[0])
         return Finding(Status.HEALTHY)
 
     async def _supervise(self, loop: Loop) -> None:

@@ -250,8 +250,8 @@ TAKE_LONG: list[tuple[str, str, list[Header], bytes]] = [
     ("POST", "/api/v1/auth/refresh", [JSON], b"[" * 21 + b'"' + PAIRS[:8000]),
     ("POST", "/api/v1/auth/refresh", [JSON], b"[" * 21 + b'"' + PAIRS),
     ("POST", "/api/v1/users", [JSON], b"[" * 21 + b'"' + PAIRS),
-    ("POST", "/api/v1/models/none/predictions", [JSON], b'{"predictions":[' + b"[" * 21 + b'"' + PAIRS),
-    ("POST", "/api/v1/models/none/labels", [JSON], b'{"labels":[{"prediction_id":"' + PAIRS),
+    ("POST", "/api/v1/models/{model_id}/predictions", [JSON], b'{"predictions":[' + b"[" * 21 + b'"' + PAIRS),
+    ("POST", "/api/v1/models/{model_id}/labels", [JSON], b'{"labels":[{"prediction_id":"' + PAIRS),
     ("POST", "/api/v1/auth/token", [(b"content-type", URLENCODED)], b"username=a" + b"%CC%80%CC%96" * 60_000),
     ("POST", "/api/v1/auth/token", [(b"content-type", URLENCODED)], b"username=a" + b"%CC%80%CC%96" * 600),
     ("POST", "/api/v1/auth/token", [(b"content-type", URLENCODED)], b"a=&" * 2600),
@@ -289,7 +289,8 @@ class TestWhatTakesLongToRead:
         for method, target, headers, body in TAKE_LONG:
             sent = [*caller.headers(**({} if known else {"authorization": None})), *headers]
             begun = time.perf_counter()
-            answer = await asyncio.to_thread(_asked_once, product.port, request(method, target, sent, body))
+            raw = request(method, target.replace("{model_id}", caller.filled["model_id"]), sent, body)
+            answer = await asyncio.to_thread(_asked_once, product.port, raw)
             found.append((round(time.perf_counter() - begun, 2), answer, method, target[:40], headers[:1]))
         stop.set()
         held_up = max(await neighbour)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -152,6 +153,25 @@ class TestFaults:
             assert (await client.get(READY)).json() == {"status": "starting"}
             proxy.refusal = None
             assert await _until(client, READY, 200) < 5
+
+    async def test_tries_again_whatever_failed_and_opens_no_more_connections_each_time(
+        self, settings: Settings, clock: FrozenClock, proxy: Proxy, database_url: str
+    ) -> None:
+        await proxy.cut()
+        straight = await asyncpg.connect(database_url)
+        name = await straight.fetchval("select current_database()")
+        async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
+            await straight.execute(f'alter database "{name}" set default_transaction_read_only = on')
+            await proxy.start()
+            await asyncio.sleep(3)  # six times
+            asked = "select count(*) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()"
+            assert await straight.fetchval(asked, name) <= 4
+            assert (await client.get(HEALTH)).json()["status"] == "unhealthy"
+            await straight.execute(f'alter database "{name}" reset default_transaction_read_only')
+            await proxy.cut()  # who is connected would not hear of it
+            await proxy.start()
+            assert await _until(client, READY, 200) < 5
+        await straight.close()
 
     async def test_waits_for_the_migrations(self, settings: Settings, clock: FrozenClock, database: Database) -> None:
         async with database.connection() as connection:

@@ -10,7 +10,7 @@ import asyncpg
 
 from app.cli import main
 
-EVERY_S = 0.25
+EVERY_S = 0.1
 MEMORY = 8 << 20  # a time
 
 

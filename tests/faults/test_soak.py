@@ -19,7 +19,7 @@ from tests.support.served import ServedProduct
 WARM_UP = 1 / 6
 EVERY_S = 5.0
 FLAT = Bounds(memory_mib_per_hour=1.0, more=1.0)
-SHORT_S, SHORT_EVERY_S = 10.0, 0.25
+SHORT_S, SHORT_EVERY_S = 5.0, 0.125
 # A young server still finds its size, 19 MiB at once for each thread that checks its first password; what runs away is
 # seen all the same.
 SHORT = Bounds(memory_mib_per_hour=8.0 * 3600, more=8.0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from uvicorn.config import STARTUP_FAILURE
 
 from tests.cli.running import alive
@@ -44,29 +45,22 @@ class TestSeveral:
             assert parent.wait(60) == STARTUP_FAILURE
         assert "a worker can't start, so nothing does" in (tmp_path / "log").read_text()
 
-    def test_but_not_where_one_that_is_to_replace_another_cannot(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("hindrance", "told"), [("broken", "has died or hangs"), ("none-more", "can't be started now")]
+    )
+    def test_but_not_where_what_is_to_replace_another_cannot(self, tmp_path: Path, hindrance: str, told: str) -> None:
         """What hinders it may pass, and the others serve."""
         with supervised(tmp_path) as parent:
             stays, dies = begun(tmp_path)
-            (tmp_path / "broken").touch()
+            (tmp_path / hindrance).touch()
             os.kill(dies, signal.SIGKILL)
-            wait_for(lambda: (tmp_path / "log").read_text().count("has died") >= 3)
+            wait_for(lambda: (tmp_path / "log").read_text().count(told) >= 3)
             assert (parent.poll(), serving(tmp_path)) == (None, {stays})
-            (tmp_path / "broken").unlink()
+            (tmp_path / hindrance).unlink()
             wait_for(lambda: len(serving(tmp_path)) == 2)
             parent.terminate()
             assert parent.wait(60) == 0
             assert serving(tmp_path) == set()
-
-    def test_nor_where_no_process_can_be_started(self, tmp_path: Path) -> None:
-        with supervised(tmp_path) as parent:
-            stays, dies = begun(tmp_path)
-            (tmp_path / "none-more").touch()
-            os.kill(dies, signal.SIGKILL)
-            wait_for(lambda: (tmp_path / "log").read_text().count("can't be started now") >= 2)
-            assert (parent.poll(), serving(tmp_path)) == (None, {stays})
-            (tmp_path / "none-more").unlink()
-            wait_for(lambda: len(serving(tmp_path)) == 2)
 
     def test_ends_without_a_false_alarm_when_the_terminal_ends_all_at_once(self, tmp_path: Path) -> None:
         for number in (signal.SIGINT, signal.SIGHUP):

@@ -13,8 +13,11 @@ from app.core.errors import InvalidRequest, Problem, Unavailable, UnsupportedMed
 from app.core.http import (
     MEDIA_TYPE,
     PROBLEM_SCHEMA,
+    AddressTooLong,
     BodyTooLarge,
     BodyTooSlow,
+    HeadTooLarge,
+    HeadTooSlow,
     InternalError,
     MalformedRequest,
     UntrustedHost,
@@ -104,6 +107,7 @@ def _complete(operation: dict[str, Any], guard: Guard, method: str) -> None:
 def _problems(operation: dict[str, Any], guard: Guard, method: str) -> list[type[Problem]]:
     """What any operation of this kind can answer, and what the edge answers before it knows which one it is."""
     found: list[type[Problem]] = [InternalError, Unavailable, UntrustedHost, MalformedRequest, InvalidRequest]
+    found += [HeadTooSlow, AddressTooLong, HeadTooLarge]
     if "requestBody" in operation or method in ("post", "put", "patch"):
         found += [BodyTooSlow, BodyTooLarge, UnsupportedMediaType]
     if not guard.public:

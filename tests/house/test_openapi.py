@@ -116,6 +116,7 @@ class TestEveryOperation:
         responses = OPERATIONS[name]["responses"]
         told = {slug for answer in responses.values() for slug in _examples(answer)}
         assert told >= {"untrusted-host", "malformed-request", "invalid-request"}
+        assert told >= {"head-too-slow", "address-too-long", "head-too-large"}
         assert ("unsupported-media-type" in told) >= ("requestBody" in OPERATIONS[name])
 
     @ALL

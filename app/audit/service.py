@@ -21,7 +21,7 @@ log = structlog.get_logger()
 HOUR = timedelta(hours=1)
 OVERDUE = 2 * HOUR  # an hour is closed three minutes after its end, or at the next start of a worker
 CLOSING = "audit.close"  # the job that closes hours
-TRIED_S = 30 * 86_400.0  # for as long jobs are kept
+TRIED = timedelta(days=30)  # for as long jobs are kept
 STEP = timedelta(microseconds=1)  # by so much names grow where rows come late, or after one of a clock that ran ahead
 BELOW_ALL = -(2**63)  # the database gives numbers from 1 on; who puts a row in may choose another
 
@@ -102,7 +102,7 @@ class AuditChain:
 
     async def _tried(self) -> bool:
         async with self._database.connection() as connection:
-            return await jobs.created_within(connection, CLOSING, TRIED_S)
+            return await jobs.created_since(connection, CLOSING, to_datetime(self._clock.now_us()) - TRIED)
 
     async def _close_next(self) -> bool:
         async with self._database.write() as session:  # of its own: while it lasts, nothing else can be changed

@@ -5,9 +5,9 @@ from typing import Any
 
 from app.audit.service import CLOSING, AuditChain
 from app.jobs.run import Run
-from app.jobs.task import Every, Task
+from app.jobs.task import Task
 
-HOURLY = Every("3 * * * *", 3600)
+HOURLY = "3 * * * *"
 
 
 def closing(chain: AuditChain) -> Task:
@@ -16,4 +16,4 @@ def closing(chain: AuditChain) -> Task:
     async def close(_run: Run) -> Mapping[str, Any]:
         return {"closed": await chain.close_hours()}
 
-    return Task(CLOSING, close, every=HOURLY)
+    return Task(CLOSING, close, cron=HOURLY)

@@ -6,6 +6,7 @@ to hear of notify in the same transaction, so nobody hears of what did not happe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -121,7 +122,7 @@ where status = 'queued' and due_at < now() - $1::float8 * interval '1 second' an
     select from procrastinate_jobs m where m.queue_name = '{QUEUE}' and m.status in ('todo', 'doing')
         and (m.args ->> 'job')::int8 = j.id and (m.args ->> 'attempt')::int4 = j.attempt + 1)
 """  # noqa: S608
-_LAST_CREATED = "select max(created_at) >= now() - $2::float8 * interval '1 second' from job where kind = $1"
+_CREATED_SINCE = "select exists (select from job where kind = $1 and created_at >= $2)"
 _STATE = f"""
 select (select count(*) from procrastinate_workers w where {_ALIVE}) as workers,
     (select count(*) from job where status = 'running') as running,
@@ -266,8 +267,8 @@ async def send_again(connection: Any, stalled_s: float, mine: Sequence[int], tak
     return len([row for row in stuck if row["due"]]) + len(await connection.fetch(_SEND_AGAIN, stalled_s))
 
 
-async def created_within(connection: Any, kind: str, seconds: float) -> bool:
-    return bool(await connection.fetchval(_LAST_CREATED, kind, seconds))
+async def created_since(connection: Any, kind: str, moment: datetime) -> bool:
+    return bool(await connection.fetchval(_CREATED_SINCE, kind, moment))
 
 
 async def state(connection: Any, stalled_s: float) -> QueueState:

@@ -10,16 +10,8 @@ Work = Callable[[Run], Awaitable[Mapping[str, Any] | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
-    """When a periodic job comes due (`cron`, UTC); missed, it is made up for once the last is `seconds` ago."""
-
-    cron: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Task:
-    """How jobs of a kind are done, and when they come due by themselves.
+    """How jobs of a kind are done, and when they come due by themselves: `cron`, in UTC. What is missed is made up for.
 
     `work` may be stopped at any await and done again from the start: what it writes must be harmless to repeat, or
     stand in one transaction with `Run.hold` or `Run.finish`.
@@ -27,4 +19,4 @@ class Task:
 
     kind: str
     work: Work
-    every: Every | None = None  # None: only on demand
+    cron: str | None = None  # None: only on demand

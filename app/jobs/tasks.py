@@ -7,11 +7,11 @@ from app.db.engine import Database
 from app.idempotency.service import Claims
 from app.jobs import repository
 from app.jobs.run import Run
-from app.jobs.task import Every, Task
+from app.jobs.task import Task
 
 KEPT_S = 30 * 86_400.0
-DAILY = Every("20 0 * * *", 86_400)
-HOURLY = Every("33 * * * *", 3600)
+DAILY = "20 0 * * *"
+HOURLY = "33 * * * *"
 
 
 def forgetting(database: Database) -> Task:
@@ -23,7 +23,7 @@ def forgetting(database: Database) -> Task:
             await run.finish(connection, result)
         return result
 
-    return Task("jobs.forget", forget, every=DAILY)
+    return Task("jobs.forget", forget, cron=DAILY)
 
 
 def sweeping(claims: Claims) -> Task:
@@ -32,4 +32,4 @@ def sweeping(claims: Claims) -> Task:
     async def sweep(_run: Run) -> Mapping[str, Any]:
         return {"dropped": await claims.sweep()}
 
-    return Task("idempotency.sweep", sweep, every=HOURLY)
+    return Task("idempotency.sweep", sweep, cron=HOURLY)

@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import procrastinate
+from croniter import croniter
 from opentelemetry.trace import Tracer
 from procrastinate import JobContext, PsycopgConnector
 
@@ -115,8 +117,8 @@ class Worker:
 
         queue.task(name=MESSAGE, queue=QUEUE, pass_context=True)(attempt)
         for task in self._tasks:
-            if task.every is not None:
-                self._schedule(queue, task.kind, task.every.cron)
+            if task.cron is not None:
+                self._schedule(queue, task.kind, task.cron)
         return queue
 
     def _schedule(self, queue: procrastinate.App, kind: str, cron: str) -> None:
@@ -146,10 +148,11 @@ class Worker:
     async def _catch_up(self) -> None:
         """What was due while no worker was there, or no database."""
         for task in self._tasks:
-            if task.every is not None:
+            if task.cron is not None:
+                last_due = croniter(task.cron, datetime.now(UTC)).get_prev(datetime)
                 async with self._database.connection() as connection:
-                    recent = await repository.created_within(connection, task.kind, task.every.seconds)
-                if not recent:
+                    made = await repository.created_since(connection, task.kind, last_due)
+                if not made:
                     await self._enqueue(task.kind)
 
     async def _measure(self) -> None:

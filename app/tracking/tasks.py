@@ -7,7 +7,7 @@ from typing import Any
 from app.core.clock import Clock
 from app.db.engine import Database
 from app.jobs.run import Run
-from app.jobs.task import Every, Task
+from app.jobs.task import Task
 from app.models.catalogue import Catalogue
 from app.tracking.erasing.erase import Eraser
 from app.tracking.erasing.purge import Purger
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 UPKEEP, CHECK = "upkeep", "rollups.check"
 LISTED = 10
-HOURLY = Every("7 * * * *", 3600)  # cheap when there is nothing to do: the day's work is done soon after midnight
-WEEKLY = Every("40 3 * * 0", 7 * 86_400)
+HOURLY = "7 * * * *"  # cheap when there is nothing to do: the day's work is done soon after midnight
+WEEKLY = "40 3 * * 0"
 
 
 def tasks(database: Database, clock: Clock, catalogue: Catalogue) -> tuple[Task, ...]:
@@ -35,8 +35,8 @@ def tasks(database: Database, clock: Clock, catalogue: Catalogue) -> tuple[Task,
 
     return (
         Task(RECOUNT, recounts.one),
-        Task(CHECK, recounts.all, every=WEEKLY),
-        Task(UPKEEP, keep, every=HOURLY),
+        Task(CHECK, recounts.all, cron=WEEKLY),
+        Task(UPKEEP, keep, cron=HOURLY),
         Task(PURGE, purging.one),
     )
 

@@ -14,7 +14,7 @@ from app.jobs import repository
 from app.jobs.job import Job, JobStatus, NewJob
 from app.jobs.run import Run, Superseded
 from app.jobs.runner import MAX_FAILURES, WATCHED_EVERY_S, Runner
-from app.jobs.task import Every, Task
+from app.jobs.task import Task
 from app.jobs.worker import Worker
 from tests.support.jobs import QUICK, ended, enqueue, look, messages, until, working
 
@@ -283,7 +283,7 @@ class TestTroubleOfAnyKind:
         """What ends the worker, what tells that it is ready, and the worker."""
         await renamed(database, "job", "hidden")
         stop, ready = asyncio.Event(), asyncio.Event()
-        daily = Task("add", work.add, every=Every("0 0 * * *", 86_400))
+        daily = Task("add", work.add, cron="0 0 * * *")
         return stop, ready, asyncio.create_task(Worker(database, [daily], QUICK, concurrency=1).run(stop, ready.set))
 
 
@@ -383,7 +383,7 @@ class TestPeriodicJobs:
             if len(runs) == 3:
                 third.set()
 
-        every_second = Task("tick", tick, every=Every("* * * * * *", 3600))
+        every_second = Task("tick", tick, cron="* * * * * *")
         async with working(database, every_second):
             await asyncio.wait_for(third.wait(), 15)
         assert len(runs) == len(set(runs))
@@ -392,21 +392,10 @@ class TestPeriodicJobs:
         assert [tuple(row) for row in kinds] == [("tick", "schedule", "schedule tick")]
 
     async def test_do_not_overlap(self, database: Database, work: Work) -> None:
-        every_second = Task("wait", work.wait, every=Every("* * * * * *", 3600))
+        every_second = Task("wait", work.wait, cron="* * * * * *")
         async with working(database, every_second):
             await asyncio.sleep(2.5)
         assert len(work.seen) == 1
-
-    async def test_are_not_made_again_at_start_where_they_were_done_lately(self, database: Database) -> None:
-        async def nothing(run: Run) -> None:
-            return None
-
-        yearly = Task("nothing", nothing, every=Every("0 0 1 1 *", 3600))
-        for _ in range(2):
-            async with working(database, yearly):
-                await asyncio.sleep(0.2)
-        async with database.connection() as connection:
-            assert await connection.fetchval("select count(*) from job") == 1
 
 
 class TestSingleJobs:

@@ -31,7 +31,7 @@ class Traffic:
         self.models = [f"soaked-{product.port}-{number}" for number in range(MODELS)]
         self._client = client
         self._draw = draw
-        self._sent: list[tuple[str, str]] = []  # a model and a batch whose labels are to come
+        self._sent: list[tuple[str, str]] = []  # a model and a batch that is neither labelled nor purged
         self._batches = 0
         self.answers: Counter[str] = Counter()
         self.others: Counter[str] = Counter()
@@ -77,11 +77,21 @@ class Traffic:
         return answer.status_code
 
     async def _labels(self) -> int:
-        if not self._sent:
-            return await self._ingest()
-        model, batch = self._sent.pop(self._draw.randrange(len(self._sent)))
+        model, batch = await self._batch()
         rows = [{"prediction_id": name, "actual": self._draw.choice("01")} for name in _ids(batch)]
         return (await self._client.post(f"/models/{model}/labels", json={"labels": rows})).status_code
+
+    async def _purge(self) -> int:
+        """A job for the worker."""
+        model, batch = await self._batch()
+        answer = await self._client.post(f"/models/{model}/purge", json={"prediction_ids": _ids(batch)})
+        return answer.status_code
+
+    async def _batch(self) -> tuple[str, str]:
+        """Of those that are neither labelled nor purged."""
+        if not self._sent:
+            await self._ingest()
+        return self._sent.pop(self._draw.randrange(len(self._sent)))
 
     async def _trends(self) -> int:
         asked = {"metric": self._draw.choice(("accuracy", "roc_auc", "f1")), "interval": "hour"}
@@ -140,6 +150,7 @@ class Traffic:
 KINDS: dict[str, tuple[float, set[int]]] = {
     "ingest": (10.0, {201}),
     "labels": (10.0, {201}),
+    "purge": (0.1, {202}),
     "trends": (5.0, {200}),
     "status_of_a_model": (5.0, {200}),
     "dashboard": (1.0, {200}),

@@ -20,7 +20,7 @@ from app.db.tables.audit import AuditHeadTable, AuditLinkTable, AuditTable
 START = bytes(32)  # stands for the link before the first
 LEAF = 32  # bytes of SHA-256
 
-Kind = Literal["changed", "removed", "inserted", "link", "head", "cut"]
+Kind = Literal["changed", "removed", "inserted", "link", "head", "unknown", "cut", "beyond"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,15 @@ def digest_of(before: bytes, link: AuditLinkTable) -> bytes:
 
 
 def link_of(
-    last: AuditLinkTable | None, hour: datetime, rows: Sequence[AuditTable], keys: SealingKeys, at: datetime
+    last: AuditLinkTable | None, hour: datetime, leaves: Mapping[int, bytes], keys: SealingKeys, at: datetime
 ) -> AuditLinkTable:
-    """The link that follows the last one and closes `rows`, which are not none and in order."""
+    """The link that follows the last one and closes the rows of `leaves`, which are not none and in order."""
+    ids = list(leaves)
     link = AuditLinkTable(
         hour=hour,
-        last_id=rows[-1].id,
-        ids=[row.id for row in rows],
-        leaves=b"".join(map(leaf, rows)),
+        last_id=ids[-1],
+        ids=ids,
+        leaves=b"".join(leaves.values()),
         closed_at=at,
         number=1 if last is None or last.number is None else last.number + 1,
     )
@@ -121,25 +122,31 @@ def head_of(link: AuditLinkTable, keys: SealingKeys) -> AuditHeadTable:
     return head
 
 
-def end_findings(head: AuditHeadTable | None, last: AuditLinkTable | None, keys: SealingKeys) -> list[Finding]:
-    """Whether the chain ends where its head says. A seal that can't be checked is as good as none: anybody can make
-    one. A link with a number had a head above it."""
+def end_findings(
+    head: AuditHeadTable | None, last: AuditLinkTable | None, keys: SealingKeys, earlier: Sequence[bytes] = ()
+) -> list[Finding]:
+    """Whether the chain ends where its head says; `earlier` are the digests of links that stand before the last.
+
+    A seal that can't be checked is as good as none: anybody can make one. A link with a number had a head above it.
+    """
     if head is None:
         return [] if last is None or last.number is None else [Finding("head", last.hour)]
-    if not keys.fits_head(head):
-        return [Finding("head", head.hour)]
-    return [] if last is not None and last.digest == head.digest else [Finding("cut", head.hour)]
+    fits = keys.fits_head(head)
+    if not fits:
+        return [Finding("unknown" if fits is None else "head", head.hour)]
+    if last is not None and last.digest == head.digest:
+        return []
+    return [Finding("beyond" if head.digest in earlier else "cut", head.hour)]
 
 
-def findings(before: bytes, link: AuditLinkTable, rows: Sequence[AuditTable], keys: SealingKeys) -> list[Finding]:
-    """What of an hour is not as it was closed; `rows` are those that stand there now.
+def findings(before: bytes, link: AuditLinkTable, standing: Mapping[int, bytes], keys: SealingKeys) -> list[Finding]:
+    """What of an hour is not as it was closed; `standing` are the leaves of the rows that are there now.
 
     Where the link itself is not what it was, it can't tell which rows are new, only which of its own are not right.
     """
     intact = link.digest == digest_of(before, link)
     intact = intact and keys.fits(link) is not False
     closed = {number: link.leaves[at * LEAF : (at + 1) * LEAF] for at, number in enumerate(link.ids)}
-    standing = {row.id: leaf(row) for row in rows}
     found = [] if intact else [Finding("link", link.hour)]
     found += [Finding("removed", link.hour, number) for number in closed if number not in standing]
     found += [

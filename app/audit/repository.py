@@ -7,11 +7,13 @@ from datetime import datetime
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.chain import leaf
 from app.db.engine import ReadSession, Session
 from app.db.tables.audit import AuditHeadTable, AuditLinkTable, AuditTable
 
 LOCK = 0x0A55AD  # whoever writes a row holds it shared till its transaction ends: the migration 0005_identity
 CLOSING = LOCK + 1
+AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,14 @@ async def last_before(session: Session, hour: datetime, above: int, to: int) -> 
     return await session.scalar(query) or above
 
 
-async def rows(session: AsyncSession, above: int, to: int) -> Sequence[AuditTable]:
+async def leaves(session: AsyncSession, above: int, to: int) -> dict[int, bytes]:
+    """Of each of these rows what a link holds of it, by number and in order.
+
+    Rows come a few at a time: an hour can have a million, where somebody tries passwords.
+    """
     query = select(AuditTable).where(AuditTable.id > above, AuditTable.id <= to).order_by(AuditTable.id)
-    return (await session.scalars(query)).all()
+    rows = await session.stream_scalars(query.execution_options(yield_per=AT_ONCE))
+    return {row.id: leaf(row) async for row in rows}
 
 
 async def count_after(session: ReadSession, number: int, *, before: datetime | None = None) -> int:

@@ -11,7 +11,7 @@ from app.audit.repository import Filters
 from app.auth.secret import derived, secrets_of
 from app.core.clock import Clock, to_datetime
 from app.core.settings import Settings
-from app.db import paging
+from app.db import audit, paging
 from app.db.engine import Database
 from app.db.tables.audit import AuditLinkTable, AuditTable
 from app.jobs import repository as jobs
@@ -58,6 +58,17 @@ def sealing_keys(settings: Settings) -> SealingKeys:
     return SealingKeys(current, earlier)
 
 
+class UnknownSecretError(Exception):
+    """Nobody here can tell whether the chain ends where it should, so nothing is added to it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no hour is closed: the audit's chain is sealed with another secret than those known here. Where it was "
+            "changed, put the earlier one into ASSAY_AUTH__RETIRED_SECRETS (it may be in secrets/auth.key of the "
+            "data directory); where it is lost, see `assay audit reseal --help`"
+        )
+
+
 class AuditChain:
     """Closes hours, and compares the rows with what was closed."""
 
@@ -69,7 +80,7 @@ class AuditChain:
     async def close_hours(self) -> int:
         """Closes every hour that is over and has rows, one transaction each, and says how many.
 
-        Harmless at any time and from any number of processes.
+        Harmless at any time and from any number of processes. Raises `UnknownSecretError`.
         """
         closed = 0
         while await self._close_next():
@@ -86,19 +97,35 @@ class AuditChain:
         found: list[Finding] = []
         async with self._database.read() as session:
             async for link in repository.links(session):
-                rows = await repository.rows(session, last_id, link.last_id)
-                found += chain.findings(digests[-1] if digests else chain.START, link, rows, self._keys)
+                leaves = await repository.leaves(session, last_id, link.last_id)
+                found += chain.findings(digests[-1] if digests else chain.START, link, leaves, self._keys)
                 unknown += self._keys.fits(link) is None
                 digests.append(link.digest)
-                seen, last_id, last = seen + len(rows), link.last_id, link
+                seen, last_id, last = seen + len(leaves), link.last_id, link
                 session.expunge_all()  # a long chain needs the memory of one hour
-            found += chain.end_findings(await repository.head(session), last, self._keys)
+            found += chain.end_findings(await repository.head(session), last, self._keys, digests[:-1])
             still_open = await repository.count_after(session, last_id)
             before = to_datetime(self._clock.now_us()) - OVERDUE
             overdue = await repository.count_after(session, last_id, before=before)
         told = tuple(digest.hex() for digest in digests)
         unattended = not digests and not await self._tried()
         return Report(seen, told, still_open, overdue, unattended, unknown, tuple(found))
+
+    async def reseal(self) -> Finding | None:
+        """Vouches for the chain as it ends now, with the secret of now, and writes that into the audit.
+
+        What was wrong with its end; None where nothing was, or no hour is closed, and then nothing is written.
+        """
+        async with self._database.write() as session:
+            await repository.close_alone(session)
+            last, head = await repository.last_link(session), await repository.head(session)
+            found = chain.end_findings(head, last, self._keys)
+            if last is None or not found:
+                return None
+            await repository.move_head(session, chain.head_of(last, self._keys))
+            now, wrong = to_datetime(self._clock.now_us()), found[0]
+            await audit.record(session, now, "audit.reseal", f"audit:{last.hour.isoformat()}", found=wrong.kind)
+        return wrong
 
     async def _tried(self) -> bool:
         async with self._database.connection() as connection:
@@ -112,7 +139,9 @@ class AuditChain:
         now = to_datetime(self._clock.now_us())
         async with self._database.write() as session:
             await repository.close_alone(session)
-            last = await repository.last_link(session)
+            last, head = await repository.last_link(session), await repository.head(session)
+            if head is not None and self._keys.fits_head(head) is None:
+                raise UnknownSecretError
             above = BELOW_ALL if last is None else last.last_id
             earliest = await repository.earliest(session, above, settled)
             if earliest is None:
@@ -123,16 +152,16 @@ class AuditChain:
             # What is dated later goes with it where its number is lower: a clock that ran ahead holds nothing up.
             to = await repository.last_before(session, until, above, settled)
             hour = until if last is None else max(until, last.hour + STEP)
-            rows = await repository.rows(session, above, to)
-            link = chain.link_of(last, hour, rows, self._keys, now)
+            leaves = await repository.leaves(session, above, to)
+            link = chain.link_of(last, hour, leaves, self._keys, now)
             session.add(link)
-            cut = chain.end_findings(await repository.head(session), last, self._keys)
+            cut = chain.end_findings(head, last, self._keys)
             if not cut:  # else it stays where it is, as the witness
                 await repository.move_head(session, chain.head_of(link, self._keys))
         if cut:
             log.error("the audit's chain does not end where its head says: run `assay audit verify`")
         # The log is kept elsewhere: with a digest from there `assay audit verify --holds` sees a chain made anew.
-        log.info("an hour of the audit is closed", hour=hour.isoformat(), rows=len(rows), digest=link.digest.hex())
+        log.info("an hour of the audit is closed", hour=hour.isoformat(), rows=len(leaves), digest=link.digest.hex())
         return True
 
     async def _seal_head_anew(self) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.audit.chain import Finding
-from app.audit.service import Report
+from app.audit.service import Report, UnknownSecretError
 from app.cli.accounts import Accounts, on_accounts
 from app.cli.console import fail, note, results, subcommands
 from app.cli.environment import load
@@ -16,7 +16,9 @@ _SAID = {
     "changed": "row {row} was changed after its hour was closed",
     "removed": "row {row} was removed after its hour was closed",
     "inserted": "row {row} was put in after its hour was closed",
-    "head": "the chain's head, which says where it ends, was changed or removed, or its secret is not known here",
+    "head": "the chain's head, which says where it ends, was changed or removed",
+    "unknown": "the chain's head is sealed with a secret that is not known here (ASSAY_AUTH__RETIRED_SECRETS)",
+    "beyond": "the chain's head says that it ends here, and it goes on: hours were closed without the head's secret",
     "cut": "the chain ended here, and does not any more: hours were taken from its end",
     "link": "the link that closes the hour was changed, or the one before it was removed",
 }
@@ -66,7 +68,29 @@ def close() -> None:
     async def work(here: Accounts) -> int:
         return await here.audit.close_hours()
 
-    note(f"{on_accounts(load(), work)} hours were closed")
+    try:
+        closed = on_accounts(load(), work)
+    except UnknownSecretError as problem:
+        fail(str(problem))
+    note(f"{closed} hours were closed")
+
+
+@commands.command(epilog="Example: assay audit reseal")
+def reseal() -> None:
+    """Vouch for the chain as it ends now: after its secret was lost, or once what is wrong with its end is understood.
+
+    What is wrong is told, and stands in the audit. Rows and links that are not as they were are named ever after.
+    """
+
+    async def work(here: Accounts) -> Finding | None:
+        return await here.audit.reseal()
+
+    found = on_accounts(load(), work)
+    if found is None:
+        note("nothing is wrong with the chain's end: nothing was sealed")
+    else:
+        results.print(_sentence(found), markup=False)
+        note("the chain is sealed as it ends now")
 
 
 def _tell_overdue(report: Report) -> None:

@@ -1,6 +1,7 @@
 """Commands that end by themselves, as typed: users, keys, help, refusals."""
 
 import asyncio
+import secrets
 from pathlib import Path
 
 import asyncpg
@@ -133,6 +134,27 @@ class TestAudit:
         changed = typed("audit", "verify", **here)
         assert changed.exit_code == 1
         assert "row 1 was changed after its hour was closed" in changed.stdout
+
+    def test_of_another_secret_closes_nothing_until_it_is_told_to_vouch_for_it(self, database_url: str) -> None:
+        here = {"ASSAY_DATABASE__URL": database_url, "ASSAY_NEW_PASSWORD": PASSWORD, "COLUMNS": "200"}
+        other = here | {"ASSAY_AUTH__SECRET": secrets.token_urlsafe(48)}
+        assert typed("user", "create", EMAIL, "--role", "admin", **here).exit_code == 0
+
+        async def long_ago() -> None:
+            connection = await asyncpg.connect(database_url)
+            await connection.execute("alter table audit disable trigger user")
+            await connection.execute("update audit set at = at - interval '3 hours'")
+            await connection.execute("alter table audit enable always trigger numbered")
+            await connection.close()
+
+        asyncio.run(long_ago())
+        assert "1 hours were closed" in typed("audit", "close", **here).stderr
+        refused = typed("audit", "close", **other)
+        assert (refused.exit_code, "ASSAY_AUTH__RETIRED_SECRETS" in refused.stderr) == (1, True)
+        assert "secret that is not known here" in typed("audit", "verify", **other).stdout
+        assert "secret that is not known here" in typed("audit", "reseal", **other).stdout
+        assert typed("audit", "verify", **other).exit_code == 0
+        assert "nothing was sealed" in typed("audit", "reseal", **other).stderr
 
 
 class TestSettings:

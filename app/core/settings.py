@@ -166,6 +166,7 @@ class Settings(BaseSettings):
         env_prefix="ASSAY_",
         env_nested_delimiter="__",
         env_file=".env",
+        dotenv_filtering="only_existing",  # compose and others keep theirs there too; `mistyped` judges ours
         env_ignore_empty=True,  # `ASSAY_REDIS_URL=` is how a compose file says: unset
         frozen=True,
         extra="forbid",

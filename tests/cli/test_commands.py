@@ -174,6 +174,18 @@ class TestSettings:
         assert said in done.stderr
         assert "short-secret" not in done.stderr
 
+    def test_what_others_keep_in_the_same_file_is_theirs(self) -> None:
+        Path(".env").write_text("POSTGRES_PASSWORD=x\nCOMPOSE_PROJECT_NAME=x\nASSAY_API_KEY=x\nASSAY_PORT=many\n")
+        told = typed("migrate").stderr.splitlines()
+        assert [line.split(":")[1] for line in told] == [" ASSAY_PORT"]
+
+    @pytest.mark.parametrize("value", ["9", ""])
+    def test_a_name_mistyped_in_the_file_is_told_as_one_in_the_environment(self, value: str) -> None:
+        Path(".env").write_text(f"ASSAY_PROT={value}\n")
+        done = typed("migrate", COLUMNS="400")
+        assert done.exit_code == 2
+        assert ".env: ASSAY_PROT is no setting: did you mean ASSAY_PORT?" in done.stderr
+
     def test_a_database_that_is_away_is_told_in_a_line(self) -> None:
         done = typed("migrate", ASSAY_DATABASE__URL="postgresql://assay@127.0.0.1:1/assay")
         assert done.exit_code == 1

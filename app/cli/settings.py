@@ -14,7 +14,8 @@ commands = subcommands()
 WIDTH = 110
 HEAD = """\
 # Every setting of Assay with its default and its meaning; written by `assay settings`. Copy what you change to `.env`
-# or set it in the environment, which wins. Lists are JSON. Secrets are better kept out of files that others can read.
+# or set it in the environment, which wins. Lists are written one,two or, where a comma is part of a value, in JSON:
+# ["one,two"]. Secrets are better kept out of files that others can read.
 """
 
 
@@ -47,7 +48,7 @@ def _written(default: Any) -> str:
     if default is None:
         return ""
     if isinstance(default, tuple):
-        return "[" + ",".join(f'"{item}"' for item in default) + "]"
+        return ",".join(default)
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

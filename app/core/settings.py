@@ -10,14 +10,15 @@ from enum import StrEnum
 from importlib import import_module
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_origin
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core import pem
 from app.core.emails import is_address
+from app.core.lists import listed
 
 MIN_PASSWORD = 12
 MIN_METRICS_TOKEN = 16
@@ -40,6 +41,12 @@ class Environment(StrEnum):
 
 class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _lists_are_read(cls, value: Any, field: ValidationInfo) -> Any:
+        is_list = get_origin(cls.model_fields[str(field.field_name)].annotation) is tuple
+        return listed(value) if is_list and isinstance(value, str) else value
 
 
 class DatabaseSettings(Group):
@@ -167,6 +174,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_file=".env",
         dotenv_filtering="only_existing",  # compose and others keep theirs there too; `mistyped` judges ours
+        enable_decoding=False,  # a group reads its lists itself, and says which one can't be read
         env_ignore_empty=True,  # `ASSAY_REDIS_URL=` is how a compose file says: unset
         frozen=True,
         extra="forbid",
@@ -245,7 +253,7 @@ class Settings(BaseSettings):
         try:
             [ip_network(proxy) for proxy in self.http.trusted_proxies]
         except ValueError:
-            raise ValueError('ASSAY_HTTP__TRUSTED_PROXIES must be addresses or networks: ["10.0.0.0/8"]') from None
+            raise ValueError("ASSAY_HTTP__TRUSTED_PROXIES must be addresses or networks, such as 10.0.0.0/8") from None
         return self
 
     @model_validator(mode="after")
@@ -322,6 +330,7 @@ def mistyped(names: Iterable[str]) -> Iterator[str]:
 
 def _variables() -> Iterator[str]:
     for name, of in Settings.model_fields.items():
-        yield f"ASSAY_{name.upper()}"
         if isinstance(of.annotation, type) and issubclass(of.annotation, Group):
             yield from (f"ASSAY_{name.upper()}__{key.upper()}" for key in of.annotation.model_fields)
+        else:
+            yield f"ASSAY_{name.upper()}"

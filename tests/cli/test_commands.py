@@ -163,6 +163,7 @@ class TestSettings:
         [
             ("ASSAY_PORT", "many", "ASSAY_PORT: Input should be a valid integer"),
             ("ASSAY_AUTH__SECRET", "short-secret", "must have at least 32 bytes"),
+            ("ASSAY_HTTP__TRUSTED_HOSTS", "[short-secret]", "ASSAY_HTTP__TRUSTED_HOSTS: a list is written one,two"),
             ("ASSAY_ENVIRONMENT", "production", "production needs ASSAY_AUTH__SECRET"),
             ("ASSAY_AUTH__SIGNING_KEY", "short-secret", "ASSAY_AUTH__SIGNING_KEY must be a PEM key on P-256"),
             ("ASSAY_ADMIN_PASSWORD", "short-secr", "ASSAY_ADMIN_PASSWORD must have at least 12 characters"),

@@ -132,6 +132,43 @@ class TestDevelopment:
             Settings(_env_file=None, auth={"retired_signing_keys": [pem(ec.SECP256R1())]})
 
 
+class TestLists:
+    @pytest.mark.parametrize(
+        ("written", "hosts"),
+        [
+            ("assay.example.com", ("assay.example.com",)),
+            ("localhost, 127.0.0.1,[::1],", ("localhost", "127.0.0.1", "[::1]")),
+            (' ["localhost", "[::1]"]', ("localhost", "[::1]")),
+            ("[]", ()),
+        ],
+    )
+    def test_are_written_by_commas_or_in_json(
+        self, written: str, hosts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ASSAY_HTTP__TRUSTED_HOSTS", written)
+        assert Settings(_env_file=None).http.trusted_hosts == hosts
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("ASSAY_AUTH__RETIRED_SECRETS", RANDOM), ("ASSAY_DATABASE__ACCEPTED_RISKS", "trust,full_page_writes")],
+    )
+    def test_are_so_in_each_group(self, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(name, value)
+        Settings(_env_file=None)
+
+    @pytest.mark.parametrize(
+        "written",
+        [f"[{RANDOM}]", f'["{RANDOM}"', f"'[\"{RANDOM}\"]'", f'"{RANDOM}"'],
+        ids=["its quotes eaten by a shell", "its end missing", "quoted twice", "no list"],
+    )
+    def test_are_refused_where_they_are_half_of_json(self, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What signed the audit must not become another secret."""
+        monkeypatch.setenv("ASSAY_AUTH__RETIRED_SECRETS", written)
+        with pytest.raises(ValidationError, match=r"auth\.retired_secrets") as refused:
+            Settings(_env_file=None)
+        assert RANDOM not in str(refused.value)
+
+
 class TestVariables:
     @pytest.mark.parametrize(
         ("name", "meant"),
@@ -139,6 +176,7 @@ class TestVariables:
             ("ASSAY_BOGUS", None),
             ("ASSAY_DATABASE_URL", "ASSAY_DATABASE__URL"),  # one underscore
             ("ASSAY_RETENTION__DAY", "ASSAY_RETENTION__DAYS"),
+            ("ASSAY_LIMITS", "ASSAY_LIMITS__ENABLED"),  # a group
         ],
     )
     def test_that_are_mistyped_are_told(self, name: str, meant: str | None) -> None:

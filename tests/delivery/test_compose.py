@@ -71,6 +71,16 @@ class TestOurs:
         assert settings.production
         assert settings.metrics.token is not None  # so Prometheus may call it by any name
 
+    def test_is_given_every_other_setting_of_the_same_file(self, name: str) -> None:
+        assert OURS[name]["env_file"] == [{"path": ".env", "required": False}]
+
+    def test_keeps_what_holds_inside_whatever_the_file_says(self, name: str) -> None:
+        """`ASSAY_PORT` there is the machine's; the folder and the address are the image's."""
+        fixed = dict(re.findall(r"(ASSAY_\w+)=(\S+)", (FILE.parent / "Dockerfile").read_text()))
+        fixed["ASSAY_PORT"] = SERVICES["app"]["ports"][0].rpartition(":")[2]
+        assert set(fixed) == {"ASSAY_DATA_DIR", "ASSAY_HTTP__HOST", "ASSAY_PORT"}
+        assert fixed.items() <= OURS[name]["environment"].items()
+
     def test_runs_a_command_of_ours(self, name: str) -> None:
         assert OURS[name]["command"][0] in COMMANDS
 

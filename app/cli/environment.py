@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from pydantic_settings import DotEnvSettingsSource
 
 from app.cli.console import fail
-from app.core.settings import Settings, mistyped
+from app.core.mistyped import mistyped
+from app.core.settings import Settings
 
 
 def load(**changes: Any) -> Settings:

@@ -4,8 +4,6 @@ A variable is `ASSAY_<GROUP>__<KEY>` (`ASSAY_DATABASE__URL`); those without a gr
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from enum import StrEnum
 from importlib import import_module
 from ipaddress import ip_network
@@ -18,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core import pem
 from app.core.emails import is_address
+from app.core.hosts import is_host
 from app.core.lists import listed
 
 MIN_PASSWORD = 12
@@ -28,9 +27,6 @@ _IN_A_MINUTE = {"second": 60.0, "minute": 1.0, "hour": 1 / 60, "day": 1 / 1440}
 # checks of 1000 a minute keep half a core busy, whoever asks for them.
 WIDEST_LOGIN = {"login_per_account": 60, "login_per_address": 1000}
 _DATABASES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
-# Read by commands and tests themselves, so they are no mistakes.
-_OTHERS = frozenset({"ASSAY_URL", "ASSAY_API_KEY", "ASSAY_NEW_PASSWORD"})
-_OTHERS_PREFIX = "ASSAY_TEST_"
 MIN_SECRET_BYTES = 32  # HS256 wants a key no shorter than its hash (RFC 7518, 3.2)
 
 
@@ -102,7 +98,8 @@ class LimitsSettings(Group):
 class HttpSettings(Group):
     host: str = Field("127.0.0.1", description="address to listen on")
     trusted_hosts: tuple[str, ...] = Field(
-        ("localhost", "127.0.0.1", "[::1]"), description="Host headers answered; `*` for any"
+        ("localhost", "127.0.0.1", "[::1]"),
+        description="Host headers answered, without port, each in full; `*` for any",
     )
     trusted_proxies: tuple[str, ...] = Field(
         (), description="addresses or networks of proxies whose `X-Forwarded-For` is believed, as 10.0.0.0/8"
@@ -250,6 +247,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "ASSAY_TELEMETRY__OTLP_ENDPOINT must be an address such as http://collector:4318, or unset"
             )
+        if not all(name == "*" or is_host(name) for name in self.http.trusted_hosts):
+            raise ValueError(
+                "ASSAY_HTTP__TRUSTED_HOSTS must be whole host names without scheme, port and path, such as "
+                "assay.example.com,[::1]; `*` alone stands for any"
+            )
         try:
             [ip_network(proxy) for proxy in self.http.trusted_proxies]
         except ValueError:
@@ -315,22 +317,3 @@ def _a_minute(rates: str) -> float:
     """What all of them together let through, in the long run."""
     each = [found.groups("1") for found in map(_RATE.fullmatch, rates.split(";")) if found]
     return min(int(n) / int(windows) * _IN_A_MINUTE[unit] for n, windows, unit in each)
-
-
-def mistyped(names: Iterable[str]) -> Iterator[str]:
-    """A sentence for each variable that looks like a setting and is none; what is not ours says nothing."""
-    known = set(_variables())
-    for name in sorted(map(str.upper, names)):
-        if not name.startswith("ASSAY_") or name.startswith(_OTHERS_PREFIX) or name in known | _OTHERS:
-            continue
-        near = get_close_matches(name, known, 1)
-        meant = f"did you mean {near[0]}?" if near else "unset it;"
-        yield f"{name} is no setting: {meant} `assay settings` lists all"
-
-
-def _variables() -> Iterator[str]:
-    for name, of in Settings.model_fields.items():
-        if isinstance(of.annotation, type) and issubclass(of.annotation, Group):
-            yield from (f"ASSAY_{name.upper()}__{key.upper()}" for key in of.annotation.model_fields)
-        else:
-            yield f"ASSAY_{name.upper()}"

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 
 from app.core.limits import Limit
-from app.core.settings import Settings, mistyped
+from app.core.mistyped import mistyped
+from app.core.settings import Settings
 
 RANDOM = "3J9yT0cQmZ1xV7bN5kLwRfUeHs8DgAoP2iYhXqWvKj4="
 FASTAPIS = "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
@@ -101,6 +102,12 @@ class TestDevelopment:
             ("ASSAY_ADMIN_EMAIL", "\u0130" * 200 + "@x.de"),  # too long in lower case
             ("ASSAY_TELEMETRY__OTLP_ENDPOINT", "secret-name:4318"),
             ("ASSAY_HTTP__TRUSTED_PROXIES", '["10.0.0.1/8"]'),  # bits beyond the network
+            ("ASSAY_HTTP__TRUSTED_HOSTS", "https://secret-name"),
+            ("ASSAY_HTTP__TRUSTED_HOSTS", "localhost,secret-name:443"),
+            ("ASSAY_HTTP__TRUSTED_HOSTS", "secret-name/path"),
+            ("ASSAY_HTTP__TRUSTED_HOSTS", "*.secret-name"),
+            ("ASSAY_HTTP__TRUSTED_HOSTS", "::1"),  # a client's has brackets
+            ("ASSAY_HTTP__TRUSTED_HOSTS", "b\u00fccher.example"),  # a client's is xn--bcher-kva.example
             ("ASSAY_AUTH__SIGNING_KEY", "secret-name"),
             ("ASSAY_AUTH__SIGNING_KEY", pem(ec.SECP384R1())),  # ES384 would sign with it
             ("ASSAY_AUTH__SIGNING_KEY", pem(ec.SECP256R1(), private=False)),  # signs nothing

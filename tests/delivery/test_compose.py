@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from app.cli import COMMANDS
-from app.core.settings import Settings, mistyped
+from app.core.mistyped import mistyped
+from app.core.settings import Settings
 from app.db.embedded import binaries
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from app.cli import COMMANDS
-from app.core.settings import Settings, mistyped
+from app.core.mistyped import mistyped
+from app.core.settings import Settings
 from tests.delivery.test_compose import GIVEN
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"

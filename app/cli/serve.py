@@ -48,6 +48,7 @@ def serve(
     ] = None,
 ) -> None:
     settings = load(port=port)
+    _refuse_half_an_admin(settings)
     logs.configure(settings.log)
     try:
         with in_order(), bind(settings) as listening, hosted(settings) as here:
@@ -66,3 +67,10 @@ def serve(
                 serve_on(here, listening, workers=workers, ready=ready)
     except (PortTaken, EmbeddedServerError, NotUpgraded, Unavailable, *UNSAFE) as problem:
         fail(str(problem))
+
+
+def _refuse_half_an_admin(settings: Settings) -> None:
+    """Nobody could log in. `assay run` takes either alone: it has an address, and makes a password."""
+    if (settings.admin_email is None) != (settings.admin_password is None):
+        missing = "ASSAY_ADMIN_EMAIL" if settings.admin_email is None else "ASSAY_ADMIN_PASSWORD"
+        fail(f"{missing} is not set: the first admin has an address and a password; set both, or neither", status=2)

@@ -175,6 +175,18 @@ class TestSettings:
         assert said in done.stderr
         assert "short-secret" not in done.stderr
 
+    @pytest.mark.parametrize(
+        ("given", "missing"),
+        [
+            ({"ASSAY_ADMIN_EMAIL": EMAIL}, "ASSAY_ADMIN_PASSWORD is not set"),
+            ({"ASSAY_ADMIN_PASSWORD": PASSWORD}, "ASSAY_ADMIN_EMAIL is not set"),
+        ],
+    )
+    def test_a_first_admin_of_whom_half_is_told_is_refused(self, given: dict[str, str], missing: str) -> None:
+        away = "postgresql://assay@127.0.0.1:1/assay"
+        done = typed("serve", **given, ASSAY_PORT="0", ASSAY_DATABASE__URL=away)
+        assert (done.exit_code, missing in done.stderr) == (2, True)
+
     def test_what_others_keep_in_the_same_file_is_theirs(self) -> None:
         Path(".env").write_text("POSTGRES_PASSWORD=x\nCOMPOSE_PROJECT_NAME=x\nASSAY_API_KEY=x\nASSAY_PORT=many\n")
         told = typed("migrate").stderr.splitlines()

@@ -32,6 +32,11 @@ async def user_by_id(session: AsyncSession, user_id: int, *, lock: bool = False)
     return await session.get(User, user_id, with_for_update=lock or None)
 
 
+async def first_active_admin(session: AsyncSession) -> User | None:
+    active = select(User).where(User.role == Role.ADMIN, User.disabled_at.is_(None))
+    return await session.scalar(active.order_by(User.id).limit(1))
+
+
 async def users(session: ReadSession, after: int, limit: int) -> Sequence[User]:
     found = await session.scalars(select(User).where(User.id > after).order_by(User.id).limit(limit))
     return found.all()

@@ -1,5 +1,7 @@
 """Users: made, listed, changed; the first admin from the settings."""
 
+import structlog
+
 from app.auth import repository
 from app.auth.authenticate import Authenticator
 from app.auth.errors import EmailTaken, LastAdmin, UserNotFound
@@ -11,6 +13,11 @@ from app.core.settings import Settings
 from app.db import audit, paging
 from app.db.engine import Database, Session
 from app.db.tables.auth import User
+
+log = structlog.get_logger()
+NO_SECOND = (
+    "ASSAY_ADMIN_EMAIL made nobody: there is an admin already; `assay user create ADDRESS --role admin` makes others"
+)
 
 
 class Users:
@@ -29,14 +36,22 @@ class Users:
         return user
 
     async def ensure_first_admin(self, settings: Settings) -> bool:
-        """Makes the admin of the settings unless there is a user of that address; says whether it did."""
+        """Makes the admin of the settings where `first_admin` finds nobody; says whether it did."""
         if settings.admin_email is None or settings.admin_password is None:
             return False
-        async with self._database.read() as session:
-            if await repository.user_by_email(session, normalised(settings.admin_email)) is not None:
-                return False
+        found = await self.first_admin(settings.admin_email)
+        if found is not None:
+            if found.email != normalised(settings.admin_email):
+                log.warning(NO_SECOND)
+            return False
         password = settings.admin_password.get_secret_value()
         return await self._add(settings.admin_email, password, Role.ADMIN) is not None
+
+    async def first_admin(self, email: str) -> User | None:
+        """The user of that address, or else the earliest admin who can log in."""
+        async with self._database.read() as session:
+            named = await repository.user_by_email(session, normalised(email))
+            return named or await repository.first_active_admin(session)
 
     async def by_email(self, email: str) -> User:
         async with self._database.read() as session:

@@ -59,10 +59,11 @@ async def everything(list_page: Callable[[str | None, int], Awaitable[Page[Row]]
             return found
 
 
-async def anybody(settings: Settings) -> bool:
-    """Whether there is a user at all."""
+async def first_admin(settings: Settings, email: str) -> str | None:
+    """Whom `Users.first_admin` finds, by address."""
     async with accounts(settings) as here:
-        return bool((await here.users.list(None, 1)).rows)
+        found = await here.users.first_admin(email)
+        return None if found is None else found.email
 
 
 def on_accounts(settings: Settings, work: Callable[[Accounts], Awaitable[Result]]) -> Result:

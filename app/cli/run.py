@@ -12,9 +12,10 @@ import typer
 from pydantic import SecretStr
 
 from app import __version__
-from app.cli.accounts import anybody
+from app.auth.users import NO_SECOND
+from app.cli.accounts import first_admin
 from app.cli.beside import worker_beside
-from app.cli.console import fail, results, subcommands
+from app.cli.console import fail, note, results, subcommands
 from app.cli.demo.command import arguments, environment
 from app.cli.demo.options import MODEL_ID, SPEED, Speed
 from app.cli.environment import load
@@ -25,6 +26,7 @@ from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
 from app.cli.stopping import in_order
 from app.core import logs
+from app.core.emails import normalised
 from app.core.errors import Unavailable
 from app.core.settings import LogSettings, Settings
 from app.db.embedded import EmbeddedServerError
@@ -75,9 +77,15 @@ def _quieter(settings: Settings) -> Settings:
 
 
 def _with_admin(settings: Settings) -> tuple[Settings, str | None]:
-    """Settings that name the first admin; with a new password where nobody can log in yet and none was given."""
+    """Settings that name the admin there is, or the first; with a new password where nobody can log in yet and none
+    was given."""
     email = settings.admin_email or ADMIN
-    if settings.admin_password is not None or asyncio.run(anybody(settings)):
+    found = asyncio.run(first_admin(settings, email))
+    if found is not None and found != normalised(email):
+        if settings.admin_email is not None:
+            note(NO_SECOND)
+        return settings.model_copy(update={"admin_email": found, "admin_password": None}), None
+    if found is not None or settings.admin_password is not None:
         return settings.model_copy(update={"admin_email": email}), None
     password = secrets.token_urlsafe(12)
     return settings.model_copy(update={"admin_email": email, "admin_password": SecretStr(password)}), password

@@ -181,7 +181,9 @@ class Settings(BaseSettings):
     environment: Environment = Field(Environment.DEVELOPMENT, description="production refuses unsafe settings")
     port: int = Field(8080, ge=0, le=65_535, description="port to listen on")
     data_dir: Path = Field(Path(".assay"), description="embedded database, secrets, state of the demo")
-    admin_email: str | None = Field(None, description="creates the first admin, with the password below")
+    admin_email: str | None = Field(
+        None, description="makes the first admin, by the password below, where there is none"
+    )
     admin_password: SecretStr | None = Field(None, description="first admin's password, at least 12 characters")
     redis_url: SecretStr | None = Field(None, description="shared rate limits of several processes; unset: memory")
     database: DatabaseSettings = DatabaseSettings()

@@ -29,11 +29,35 @@ class TestFirstAdmin:
         self, app: FastAPI, settings: Settings, database: Database
     ) -> None:
         users: Users = app.state.services[Users]
+        async with database.connection() as connection:
+            await connection.execute("update users set role = 'viewer'")
         later = settings.model_copy(update={"admin_email": "second@example.com"})
         made = await asyncio.gather(*(users.ensure_first_admin(later) for _ in range(6)))
         assert sum(made) == 1
         async with database.connection() as connection:
             assert await connection.fetchval("select count(*) from users where email = 'second@example.com'") == 1
+
+    async def test_is_no_second_one(
+        self, app: FastAPI, settings: Settings, database: Database, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Who may set a variable later does not make an admin by it beside those there are, and is told so."""
+        users: Users = app.state.services[Users]
+        later = settings.model_copy(update={"admin_email": "second@example.com"})
+        assert not await users.ensure_first_admin(settings)
+        assert "ASSAY_ADMIN_EMAIL" not in "".join(capfd.readouterr())
+        assert not await users.ensure_first_admin(later)
+        assert "there is an admin already" in "".join(capfd.readouterr())
+        async with database.connection() as connection:
+            assert await connection.fetchval("select count(*) from users") == 1
+
+    @pytest.mark.parametrize("change", ["disabled_at = now()", "role = 'viewer'"])
+    async def test_is_made_where_no_admin_can_log_in(
+        self, app: FastAPI, settings: Settings, database: Database, change: str
+    ) -> None:
+        users: Users = app.state.services[Users]
+        async with database.connection() as connection:
+            await connection.execute(f"update users set {change}")
+        assert await users.ensure_first_admin(settings.model_copy(update={"admin_email": "second@example.com"}))
 
     async def test_a_changed_password_is_left_alone(self, app: FastAPI, settings: Settings) -> None:
         users: Users = app.state.services[Users]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.cli.running import EMAIL, Running, alive, completed
+from tests.cli.running import EMAIL, PASSWORD, Running, alive, completed
 
 
 class TestRun:
@@ -36,14 +36,18 @@ class TestRun:
             assert not alive(postmaster)
             assert "Traceback" not in command.output()
 
-        with Running(folder, "run", "--no-demo") as second:
-            second.wait_until_ready()
-            second.wait_for(lambda: "Ctrl-C ends it" in second.output())
-            assert "shown this once" not in second.output()
-            postmaster = second.postmaster()
-            second.signal_group(signal.SIGINT)
-            assert second.process.wait(30) == 0
-            assert not alive(postmaster)
+        another = {"ASSAY_ADMIN_EMAIL": "second@example.com", "ASSAY_ADMIN_PASSWORD": PASSWORD}
+        for given in ({}, another):
+            with Running(folder, "run", "--no-demo", **given) as later:
+                later.wait_until_ready()
+                later.wait_for(lambda: "Ctrl-C ends it" in later.output())
+                assert "shown this once" not in later.output()
+                assert f"Log in as    {EMAIL}   with the password that its first start printed" in later.output()
+                assert ("there is an admin already" in later.output()) == bool(given)
+                postmaster = later.postmaster()
+                later.signal_group(signal.SIGINT)
+                assert later.process.wait(30) == 0
+                assert not alive(postmaster)
 
     def test_a_signal_while_it_starts_leaves_no_database_behind(self, folder: Path) -> None:
         with Running(folder, "run", "--no-demo") as command:

@@ -10,7 +10,8 @@ from typer.core import TyperGroup
 
 from app import __version__
 from app.cli.console import results
-from app.cli.memory import few_heaps, resting
+from app.cli.memory import resting
+from app.core.heaps import few_heaps
 
 
 @dataclass(frozen=True, slots=True)

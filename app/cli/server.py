@@ -12,9 +12,10 @@ from uvicorn import Server
 from app.cli.beside import SHARED, counted_into
 from app.cli.connection import BoundedConfig
 from app.cli.hosting import address
-from app.cli.memory import few_heaps, resting, spare
+from app.cli.memory import resting, spare
 from app.cli.several import WORKER_START_S, Several, end_with_parent
 from app.core import logs, shared_metrics
+from app.core.heaps import few_heaps
 from app.core.settings import Settings
 from app.main import create_app
 

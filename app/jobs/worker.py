@@ -14,6 +14,7 @@ from opentelemetry.trace import Tracer
 from procrastinate import JobContext, PsycopgConnector
 
 from app.core.errors import Unavailable
+from app.core.heaps import give_back
 from app.core.settings import JobsSettings
 from app.core.spans import NO_TRACER
 from app.db.engine import Database
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 1.0  # attempts that were put off are found so late; new ones are announced
 RESTART_S = 1.0
+GIVEN_BACK_EVERY_S = 60.0
 MEASURED_EVERY_S = 5.0  # thrice as often as Prometheus asks
 POOL_S = 5.0  # how long the library waits for a connection, also to say goodbye when it is told to end
 OPEN_S = 5.0  # then from anew: the library waits twice as long before each try to connect
@@ -57,7 +59,8 @@ class Worker:
         """Returns when `stop` is set and the jobs under way have ended or are queued again (`stop_grace_s`)."""
         rescue = partial(_keep_on, self._runner.rescue, self._settings.heartbeat_s / 2)
         measure = partial(_keep_on, self._measure, MEASURED_EVERY_S)
-        beside = [asyncio.create_task(work()) for work in (self._runner.watch, rescue, measure)]
+        spare = partial(_keep_on, partial(asyncio.to_thread, give_back), GIVEN_BACK_EVERY_S)
+        beside = [asyncio.create_task(work()) for work in (self._runner.watch, rescue, measure, spare)]
         try:
             await self._begin(stop)
             if not stop.is_set():

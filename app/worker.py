@@ -19,6 +19,7 @@ from app.core.health import Status
 from app.core.settings import DatabaseSettings, Settings
 from app.core.spans import Spans, identified
 from app.db.engine import Database
+from app.db.safety import demand_safe
 from app.db.traced import database_on
 from app.idempotency.service import KEPT_ANSWERS, Claims
 from app.jobs.task import Task
@@ -57,7 +58,10 @@ async def work(
     ready: Callable[[], None] = lambda: None,
     known: Callable[[Settings, Database], Sequence[Task]] = tasks,
 ) -> None:
-    """Until SIGTERM, SIGINT or the end of `parent`; then jobs under way end, or are queued again (`stop_grace_s`)."""
+    """Until SIGTERM, SIGINT or the end of `parent`; then jobs under way end, or are queued again (`stop_grace_s`).
+
+    Raises `UnsafeDatabase` in production.
+    """
     spans = Spans(settings.telemetry)
     logs.configure(settings.log, *([identified] if spans.on else []))
     stop = asyncio.Event()
@@ -66,7 +70,7 @@ async def work(
     orphaned = None if parent is None else asyncio.create_task(_orphaned(parent, stop))
     database = database_on(_url(settings), _patient(settings.database, concurrency), spans)
     try:
-        if not await _opened(database, stop):
+        if not await _opened(database, settings, stop):
             return
         tasks_known = known(settings, database)
         worker = Worker(database, tasks_known, settings.jobs, concurrency=concurrency, tracer=spans.tracer)
@@ -85,16 +89,23 @@ async def _orphaned(parent: int, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _opened(database: Database, stop: asyncio.Event) -> bool:
-    """Whether the database is there and migrated; waits for both until `stop`."""
+async def _opened(database: Database, settings: Settings, stop: asyncio.Event) -> bool:
+    """Whether the database is there and migrated; waits for both until `stop`, and not for one that is unsafe."""
     watch = DatabaseWatch(database.url)
-    schema, told = SchemaState(watch), ""
+    try:
+        return await _waited(database, settings, SchemaState(watch), stop)
+    finally:
+        await watch.close()
+
+
+async def _waited(database: Database, settings: Settings, schema: SchemaState, stop: asyncio.Event) -> bool:
+    told = ""
     while not stop.is_set():
         try:
             finding = await schema.finding()
             if finding.status is not Status.UNHEALTHY:
+                await demand_safe(database, settings)
                 await database.open()
-                await watch.close()
                 return True
             reason = f"the database is not migrated: {finding.detail}"
         except AWAY as error:

@@ -15,6 +15,7 @@ from app.core.errors import Unavailable
 from app.core.scraped import CannotListen, scraped
 from app.core.settings import JobsSettings, Settings
 from app.db.embedded import EmbeddedServerError
+from app.db.safety import UnsafeDatabase
 from app.worker import work
 
 commands = subcommands()
@@ -47,7 +48,7 @@ def worker(
         with in_order(), _told(settings, alone=beside is None), hosted(settings) as here:
             at_once = here.jobs.concurrency if concurrency is None else concurrency
             asyncio.run(work(here, concurrency=at_once, parent=beside, ready=ready))
-    except (CannotListen, EmbeddedServerError, Unavailable) as problem:
+    except (CannotListen, EmbeddedServerError, Unavailable, UnsafeDatabase) as problem:
         fail(str(problem))
 
 

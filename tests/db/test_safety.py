@@ -107,7 +107,7 @@ class TestStart:
             async with running(app):
                 raise AssertionError("it started")
 
-    @pytest.mark.parametrize("command", ["serve", "run"])
+    @pytest.mark.parametrize("command", ["serve", "run", "worker"])
     def test_the_command_says_why_in_a_line(self, database_url: str, command: str) -> None:
         environment = {
             "ASSAY_ENVIRONMENT": "production",

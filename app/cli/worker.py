@@ -8,7 +8,7 @@ import typer
 
 from app.cli.console import fail, note, subcommands
 from app.cli.environment import load
-from app.cli.hosting import hosted
+from app.cli.hosting import NoDatabase, hosted, must_exist
 from app.cli.stopping import in_order
 from app.core import logs
 from app.core.errors import Unavailable
@@ -45,10 +45,11 @@ def worker(
             note("the worker takes jobs")
 
     try:
+        must_exist(settings)  # one made here would stay empty: nobody migrates it, and jobs are enqueued elsewhere
         with in_order(), _told(settings, alone=beside is None), hosted(settings) as here:
             at_once = here.jobs.concurrency if concurrency is None else concurrency
             asyncio.run(work(here, concurrency=at_once, parent=beside, ready=ready))
-    except (CannotListen, EmbeddedServerError, Unavailable, UnsafeDatabase) as problem:
+    except (CannotListen, EmbeddedServerError, NoDatabase, Unavailable, UnsafeDatabase) as problem:
         fail(str(problem))
 
 

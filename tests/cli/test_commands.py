@@ -56,7 +56,7 @@ class TestAccounts:
         assert done.exit_code == 2
         assert "predictions:write" in done.stderr
 
-    @pytest.mark.parametrize("command", [["api-key", "list"], ["user", "create", EMAIL]])
+    @pytest.mark.parametrize("command", [["api-key", "list"], ["user", "create", EMAIL], ["worker"]])
     def test_makes_no_database_where_there_is_none(self, command: list[str], tmp_path: Path) -> None:
         done = typed(*command, COLUMNS="400", ASSAY_DATA_DIR=str(tmp_path / "other"), ASSAY_NEW_PASSWORD=PASSWORD)
         assert done.exit_code == 1

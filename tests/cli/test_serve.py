@@ -179,6 +179,7 @@ def scraped(url: str) -> float:
 class TestOnOneDataDirectory:
     @pytest.mark.long  # as tests/db/test_embedded.py, with whole processes
     def test_a_server_goes_on_when_the_worker_that_began_the_database_ends(self, folder: Path) -> None:
+        assert completed(folder, "migrate").returncode == 0
         with Running(folder, "worker") as worker:
             worker.wait_for((worker.data / "postgres/postmaster.pid").exists)
             with Running(folder, "serve") as command:

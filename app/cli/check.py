@@ -1,13 +1,13 @@
 """`assay check`: the statistics that stand against those that the raw rows give, and their repair."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from app.cli.accounts import on_database
-from app.cli.console import attached, fail, note, notes, results, subcommands
+from app.cli.console import attached, fail, note, notes, subcommands, tell
 from app.cli.environment import load
 from app.cli.hosting import address
 from app.core.clock import SystemClock
@@ -49,7 +49,7 @@ def check(
     if not any(differences for _, differences in found):
         note(f"{len(found)} models: the statistics are what the raw rows say")
         return
-    results.print(_table(found))
+    tell(_rows(found), "model", "table", "version", "segment", "grain", "of", "known", "values", whole="model")
     if not mend:
         note("`assay check --mend` counts them again")
         raise typer.Exit(1)
@@ -71,13 +71,12 @@ async def _found(database: Database, model: str | None, *, mend: bool) -> Found:
     return found
 
 
-def _table(found: Found) -> Table:
-    table = Table("model", "table", "version", "segment", "grain", "of", "known", "values", box=None)
+def _rows(found: Found) -> Iterator[tuple[str, ...]]:
     for facts, differences in found:
         labels = {number: label for label, number in facts.versions.items()}
         for difference in differences:
             version, segment, grain, cohort, *arrival = difference.key  # of the triangle: tier, hour
-            table.add_row(
+            yield (
                 facts.model_id,
                 difference.table,
                 labels.get(version, str(version)),
@@ -87,4 +86,3 @@ def _table(found: Found) -> Table:
                 f"{EPOCH + timedelta(hours=arrival[-1]):%Y-%m-%d %H:%M}" if arrival else "–",
                 str(difference.entries),
             )
-    return table

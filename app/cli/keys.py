@@ -4,13 +4,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from app.auth.errors import ApiKeyNotFound
 from app.auth.principal import Principal
 from app.auth.scopes import KEY_SCOPES, Role
 from app.cli.accounts import Accounts, everything, on_accounts
-from app.cli.console import fail, note, results, subcommands
+from app.cli.console import fail, note, results, subcommands, tell
 from app.cli.environment import load
 from app.core.errors import InvalidRequest
 from app.db.tables.auth import ApiKey, User
@@ -54,20 +53,8 @@ def list_keys() -> None:
     async def work(here: Accounts) -> list[ApiKey]:
         return await everything(here.keys.list)
 
-    table = Table("id", "name", "scopes", "models", "made", "ends", "last used", "revoked", box=None)
-    for key in on_accounts(load(), work):
-        models = "all" if key.models is None else " ".join(key.models)
-        table.add_row(
-            key.id,
-            key.name,
-            " ".join(key.scopes),
-            models,
-            _day(key.created_at),
-            _day(key.expires_at),
-            _day(key.last_used_at),
-            _day(key.revoked_at),
-        )
-    results.print(table)
+    titles = ("id", "name", "scopes", "models", "made", "ends", "last used", "revoked")
+    tell(map(_row, on_accounts(load(), work)), *titles, whole="id")
 
 
 @commands.command(epilog="Example: assay api-key revoke k3v9x2m4q7ab")
@@ -94,6 +81,12 @@ async def _an_admin(here: Accounts) -> Principal:
 
 def _as_principal(user: User) -> Principal:
     return Principal(f"user:{user.id}", "user", KEY_SCOPES, name=user.email, role=user.role, user_id=user.id)
+
+
+def _row(key: ApiKey) -> tuple[str, ...]:
+    models = "all" if key.models is None else " ".join(key.models)
+    days = map(_day, (key.created_at, key.expires_at, key.last_used_at, key.revoked_at))
+    return key.id, key.name, " ".join(key.scopes), models, *days
 
 
 def _day(moment: datetime | None) -> str:

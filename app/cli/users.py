@@ -4,13 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from app.auth.errors import EmailTaken, GuessablePassword, LastAdmin, UserNotFound
 from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.scopes import Role
 from app.cli.accounts import Accounts, everything, on_accounts
-from app.cli.console import fail, note, results, subcommands
+from app.cli.console import fail, note, subcommands, tell
 from app.cli.environment import load
 from app.core.emails import is_address
 from app.db.tables.auth import User
@@ -60,11 +59,7 @@ def list_users() -> None:
     async def work(here: Accounts) -> list[User]:
         return await everything(here.users.list)
 
-    table = Table("number", "e-mail", "role", "made", "disabled", box=None)
-    for user in on_accounts(load(), work):
-        disabled = "–" if user.disabled_at is None else f"{user.disabled_at:%Y-%m-%d %H:%M}"
-        table.add_row(str(user.id), user.email, user.role, f"{user.created_at:%Y-%m-%d %H:%M}", disabled)
-    results.print(table)
+    tell(map(_row, on_accounts(load(), work)), "number", "e-mail", "role", "made", "disabled", whole="e-mail")
 
 
 @commands.command(epilog="Examples: assay user disable ada@example.com · assay user disable ada@example.com --undo")
@@ -89,3 +84,8 @@ def _change(email: str, change: Callable[[Accounts, int], Awaitable[User]]) -> N
         on_accounts(load(), work)
     except (UserNotFound, LastAdmin) as problem:
         fail(problem.detail)
+
+
+def _row(user: User) -> tuple[str, ...]:
+    disabled = "–" if user.disabled_at is None else f"{user.disabled_at:%Y-%m-%d %H:%M}"
+    return str(user.id), user.email, user.role, f"{user.created_at:%Y-%m-%d %H:%M}", disabled

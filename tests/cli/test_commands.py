@@ -45,6 +45,25 @@ class TestAccounts:
         assert twice.exit_code == 1
         assert f"no active API key has the id {key_id}" in twice.stderr
 
+    @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+    def test_lists_tell_what_other_commands_take_in_one_piece(self, database_url: str, *, terminal: bool) -> None:
+        here = {"ASSAY_DATABASE__URL": database_url, "COLUMNS": "80", "TTY_COMPATIBLE": str(int(terminal))}
+        email = f"{'a' * 80}@[127.0.0.1]"
+        typed("user", "create", email, "--role", "admin", **here, ASSAY_NEW_PASSWORD=PASSWORD)
+        options = ("--name", "of the [nightly] import", "--scope", "predictions:write", "--scope", "labels:write")
+        key = typed("api-key", "create", *options, "--expires", "2999-01-01", **here).stdout.split("_")[1]
+        head, *rows = typed("api-key", "list", **here).stdout.splitlines()
+        assert key in rows[0]
+        assert all(title in head for title in ("id", "name", "scopes", "models", "made", "ends", "revoked"))
+        if terminal:
+            assert max(map(len, rows)) <= 80
+        else:
+            assert len(rows) == 1
+            assert "  of the [nightly] import  labels:write predictions:write  all  " in rows[0]
+        users = typed("user", "list", **here).stdout
+        assert email in users
+        assert "admin" in users
+
     def test_a_key_needs_an_admin_on_whose_behalf_it_is_made(self, database_url: str) -> None:
         scope = ("--scope", "models:read")
         done = typed("api-key", "create", "--name", "x", *scope, ASSAY_DATABASE__URL=database_url)

@@ -1,12 +1,14 @@
 """`assay api-key`: keys for machines."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from app.auth.errors import ApiKeyNotFound
 from app.auth.principal import Principal
+from app.auth.schemas import ApiKeyBody
 from app.auth.scopes import KEY_SCOPES, Role
 from app.cli.accounts import Accounts, everything, on_accounts
 from app.cli.console import fail, note, results, subcommands, tell
@@ -16,12 +18,15 @@ from app.db.tables.auth import ApiKey, User
 
 commands = subcommands("API keys for machines. Works on the database itself, so it needs its address and no log-in.")
 
+# By the member of the API's body.
+_OPTIONS = {"name": "--name", "scopes": "--scope", "models": "--model", "expires_at": "--expires"}
+
 
 @commands.command(
     epilog="Example: assay api-key create --name scorer --scope predictions:write --scope labels:write --model fraud"
 )
 def create(
-    name: Annotated[str, typer.Option(min=1, help="what the key is for")],
+    name: Annotated[str, typer.Option(help="what the key is for")],
     scope: Annotated[list[str], typer.Option(help=f"what it may do, repeatable: {', '.join(sorted(KEY_SCOPES))}")],
     model: Annotated[list[str] | None, typer.Option(help="limits it to this model, repeatable; default: all")] = None,
     expires: Annotated[datetime | None, typer.Option(help="UTC; default: never")] = None,
@@ -31,10 +36,19 @@ def create(
     if unknown:
         fail(f"--scope {unknown[0]}: a key can have {', '.join(sorted(KEY_SCOPES))}", status=2)
 
+    ends = None if expires is None else expires.replace(tzinfo=expires.tzinfo or UTC)
+    try:
+        asked = ApiKeyBody(name=name, scopes=scope, models=model or None, expires_at=ends)
+    except ValidationError as error:
+        fail(_sentence(error.errors()[0]), status=2)
+
     async def work(here: Accounts) -> str:
-        ends = None if expires is None else expires.replace(tzinfo=expires.tzinfo or UTC)
         made = await here.keys.create(
-            await _an_admin(here), name=name, scopes=scope, models=model or None, expires_at=ends
+            await _an_admin(here),
+            name=asked.name,
+            scopes=asked.scopes,
+            models=asked.models,
+            expires_at=asked.expires_at,
         )
         return made.text
 
@@ -77,6 +91,12 @@ async def _an_admin(here: Accounts) -> Principal:
     if admins:
         return _as_principal(admins[0])
     return fail("there is no admin yet: start the server once with ASSAY_ADMIN_EMAIL and ASSAY_ADMIN_PASSWORD")
+
+
+def _sentence(problem: Any) -> str:
+    given = problem["input"]
+    shown = f" {given!r}" if isinstance(given, str) else ""
+    return f"{_OPTIONS[str(problem['loc'][0])]}{shown}: {problem['msg']}"
 
 
 def _as_principal(user: User) -> Principal:

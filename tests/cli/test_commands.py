@@ -75,6 +75,21 @@ class TestAccounts:
         assert done.exit_code == 2
         assert "predictions:write" in done.stderr
 
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (("--name", "", "--model", "fraud"), "--name '': String should have at least 1 character"),
+            (("--name", "two\nlines"), "--name 'two\\nlines': String should match pattern"),
+            (("--name", "x", "--model", "fraud", "--model", "bad name!"), "--model 'bad name!': String should match"),
+            (("--name", "x", "--expires", "9999-12-31"), "--expires: Input should be less than"),
+        ],
+    )
+    def test_a_key_that_the_api_would_not_make_is_refused(self, options: tuple[str, ...], said: str) -> None:
+        done = typed("api-key", "create", *options, "--scope", "models:read", COLUMNS="400")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: {said}")
+        assert len(done.stderr.splitlines()) == 1
+
     @pytest.mark.parametrize("command", [["api-key", "list"], ["user", "create", EMAIL], ["worker"]])
     def test_makes_no_database_where_there_is_none(self, command: list[str], tmp_path: Path) -> None:
         done = typed(*command, COLUMNS="400", ASSAY_DATA_DIR=str(tmp_path / "other"), ASSAY_NEW_PASSWORD=PASSWORD)

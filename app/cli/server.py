@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
 from fastapi import FastAPI
 from uvicorn import Server
 
@@ -22,6 +23,7 @@ from app.main import create_app
 BACKLOG = 2048
 HANDED_OVER = 3  # the first file that a service manager hands over, sd_listen_fds(3)
 GONE_MS = 30_000  # a client whose machine acknowledges nothing for so long is gone
+log = structlog.get_logger()
 
 
 class PortTaken(Exception):  # noqa: N818
@@ -64,12 +66,21 @@ def base_url(settings: Settings, listening: socket.socket) -> str:
 def serve(settings: Settings, listening: socket.socket, *, workers: int, ready: Callable[[], None]) -> None:
     """Returns when a signal has ended it and requests under way were answered (`http.drain_timeout_s`)."""
     logs.configure(settings.log)
+    if counts_apart(settings, workers):
+        log.warning(
+            "each process counts limits for itself; ASSAY_REDIS_URL lets them count together", processes=workers
+        )
     if workers > 1:
         _prepare_workers(settings)
     if workers == 1:
         _Single(_config(settings), ready).run(sockets=[listening])
         return
     Several(_config(settings, workers), [listening], ready).run()
+
+
+def counts_apart(settings: Settings, workers: int) -> bool:
+    """Whether what limits let through is multiplied, log-ins too. Told, not refused: a proxy in front may limit."""
+    return settings.production and workers > 1 and settings.redis_url is None
 
 
 def worker_app() -> object:

@@ -185,7 +185,9 @@ class Settings(BaseSettings):
         None, description="makes the first admin, by the password below, where there is none"
     )
     admin_password: SecretStr | None = Field(None, description="first admin's password, at least 12 characters")
-    redis_url: SecretStr | None = Field(None, description="shared rate limits of several processes; unset: memory")
+    redis_url: SecretStr | None = Field(
+        None, description="where processes count rate limits together; unset: each for itself"
+    )
     database: DatabaseSettings = DatabaseSettings()
     auth: AuthSettings = AuthSettings()
     limits: LimitsSettings = LimitsSettings()

@@ -13,9 +13,12 @@ import pytest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.cli.server import counts_apart
 from app.cli.several import DRAINS, ENDING_S
+from app.core.settings import Settings
 from app.db.engine import Database
 from tests.cli.running import Running, alive, completed
+from tests.core.test_settings import SAFE
 from tests.support.redis import redis_server
 
 LIVE = "/api/v1/system/health/live"
@@ -96,6 +99,31 @@ class TestServe:
             assert command.process.wait(60) == 0
             assert not any(alive(worker) for worker in left)
             assert "Traceback" not in command.output()
+
+    def test_production_is_told_once_that_each_process_counts_limits_for_itself(self, folder: Path) -> None:
+        settings = {
+            "ASSAY_ENVIRONMENT": "production",
+            "ASSAY_AUTH__SECRET": SAFE["auth"]["secret"],
+            "ASSAY_METRICS__TOKEN": SAFE["metrics"]["token"],
+        }
+        with Running(folder, "serve", "--workers", "2", **settings) as command:
+            command.wait_for(lambda: f"Assay answers on {command.url}" in command.output())
+            (said,) = [line for line in command.output().splitlines() if "ASSAY_REDIS_URL" in line]
+        assert '"level":"warning"' in said
+
+    @pytest.mark.parametrize(
+        ("changes", "workers", "apart"),
+        [
+            ({}, 2, True),
+            ({}, 1, False),
+            ({"redis_url": "redis://127.0.0.1:9"}, 2, False),
+            ({"environment": "development"}, 2, False),
+        ],
+    )
+    def test_one_process_one_store_and_development_are_told_nothing(
+        self, changes: dict[str, str], workers: int, *, apart: bool
+    ) -> None:
+        assert counts_apart(Settings(_env_file=None, **{**SAFE, **changes}), workers) == apart
 
     def test_a_worker_that_hangs_holds_up_neither_another_nor_the_end(self, folder: Path, database_url: str) -> None:
         settings = {"ASSAY_DATABASE__URL": database_url, "ASSAY_HTTP__DRAIN_TIMEOUT_S": "1"}

@@ -59,6 +59,7 @@ from app.tracking.erasing.service import Purges
 from app.tracking.rollups.curves import Curves
 from app.tracking.rollups.features import Features
 from app.tracking.rollups.fold import Folder
+from app.tracking.rollups.lag import LagWatch
 from app.tracking.rollups.reading import Reading
 from app.tracking.rollups.service import Recounts
 from app.tracking.service import TrackingService
@@ -126,7 +127,7 @@ def services(settings: Settings, database: Database, clock: Clock, tracer: Trace
         catalogue,
         ModelService(database, clock, catalogue),
         TrackingService(database, clock, catalogue, identity[PrincipalLimits], settings.tracking, stored=folder.wake),
-        *((folder, Features(database, clock, catalogue)) if settings.tracking.fold else ()),
+        *((folder, Features(database, clock, catalogue)) if settings.tracking.fold else (LagWatch(database, clock),)),
         *_jobs(settings, database, clock, catalogue),
         reading,
         curves,

@@ -118,7 +118,7 @@ class TrackingSettings(Group):
     max_batch_rows: int = Field(50_000, ge=1, le=65_536, description="rows of one request at most")
     values_per_segment: int = Field(64, ge=1, le=1000, description="values per segment key; the rest is `__other__`")
     fold_interval_s: float = Field(1.0, gt=0, le=60, description="how often deltas are folded into rollups")
-    fold: bool = Field(True, description="whether this process folds; one folder per model works at a time anyway")
+    fold: bool = Field(True, description="whether this API process folds; one at least must, workers don't")
 
 
 class RetentionSettings(Group):

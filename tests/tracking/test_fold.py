@@ -7,13 +7,16 @@ import pytest
 from app.core.clock import SECOND, FrozenClock
 from app.core.errors import Unavailable
 from app.core.health import Status
-from app.core.settings import DatabaseSettings
+from app.core.settings import DatabaseSettings, Settings
 from app.db.engine import Database
+from app.main import create_app
 from app.tracking.repository import arrivals, folding
 from app.tracking.rollups.fold import Folder
 from app.tracking.rollups.horizon import Horizon
+from app.tracking.rollups.lag import LagWatch
 from app.tracking.rollups.reading import Reading
 from app.tracking.rollups.rebuild import Rebuild
+from tests.support.http import client_of, running
 from tests.support.streams import Stream, make_stream
 
 
@@ -120,16 +123,41 @@ class TestLag:
             await send(stream, 1)
             stream.clock.advance(seconds=100)
             await stream.folder.fold_all()
-            assert stream.folder.lag_s == 100
+            assert stream.folder.lag.seconds == 100
             assert (await probe.check()).status is Status.DEGRADED
         await stream.folder.fold_all()
-        assert stream.folder.lag_s == 0
+        assert stream.folder.lag.seconds == 0
         assert (await probe.check()).status is Status.HEALTHY
 
     async def test_grows_when_rounds_no_longer_come(self, stream: Stream) -> None:
         await stream.folder.fold_all()
         stream.clock.advance(seconds=7)
-        assert stream.folder.lag_s == 7
+        assert stream.folder.lag.seconds == 7
+
+    async def test_is_told_by_a_process_that_does_not_fold(
+        self, stream: Stream, database: Database, settings: Settings
+    ) -> None:
+        """Where none does the alert must go off."""
+        await send(stream, 1)
+        stream.clock.advance(seconds=100)
+        idle = settings.model_copy(update={"tracking": settings.tracking.model_copy(update={"fold": False})})
+        async with running(create_app(idle, clock=stream.clock, database=database)) as app, client_of(app) as client:
+
+            async def folding_is(status: str) -> None:
+                async with asyncio.timeout(10):
+                    while await folding_now() != status:  # noqa: ASYNC110  nothing tells of it
+                        await asyncio.sleep(0.05)
+
+            async def folding_now() -> str | None:
+                components = (await client.get("/system/health")).json()["components"]
+                return str(components["folding"]["status"]) if "folding" in components else None
+
+            await folding_is("degraded")
+            assert "assay_folding_lag_seconds 100.0" in (await client.get("http://test/metrics")).text
+            await stream.folder.fold_all()  # by another process
+            await app.state.services[LagWatch].look()
+            await folding_is("healthy")
+            assert "assay_folding_lag_seconds 0.0" in (await client.get("http://test/metrics")).text
 
 
 class TestTheHorizon:

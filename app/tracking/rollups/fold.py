@@ -12,9 +12,9 @@ from dataclasses import replace
 from opentelemetry.trace import Tracer
 
 from app.core.clock import SECOND, Clock
-from app.core.health import Finding, HealthProbe, Status
+from app.core.health import HealthProbe
 from app.core.spans import NO_TRACER
-from app.core.telemetry import FOLDED, FOLDING_LAG
+from app.core.telemetry import FOLDED
 from app.db.engine import Database
 from app.tracking.ledger import Ledger, merge, unpack
 from app.tracking.repository import folding
@@ -22,11 +22,11 @@ from app.tracking.repository.folding import Ended
 from app.tracking.repository.rollups import add
 from app.tracking.rollups.expansions import Expansions
 from app.tracking.rollups.grains import Contexts, Rows, rollups
+from app.tracking.rollups.lag import Lag
 
 logger = logging.getLogger(__name__)
 
 NOTE_EVERY_US = 5 * SECOND  # how often an idle folder still moves the horizon
-LAGS_FROM_S = 60.0  # a long transaction anywhere in the server holds folding up; a minute is worth a look
 WAKES_AFTER_S = 0.05  # lets the commits of one burst share a round
 RESTS_S = 0.2  # between rounds while commits keep coming: each round costs as much as ten single predictions
 
@@ -43,17 +43,10 @@ class Folder:
         self._tracer = tracer
         self._expansions = Expansions()
         self._woken = asyncio.Event()
-        self._round_us = clock.now_us()
-        self._lag_s = 0.0
-
-    @property
-    def lag_s(self) -> float:
-        """How old the oldest delta is that was not folded when last looked at, plus the time since; a health probe."""
-        return self._lag_s + max(self._clock.now_us() - self._round_us, 0) / SECOND
+        self.lag = Lag(clock)
 
     def health_probes(self) -> tuple[HealthProbe, ...]:
-        """Answers stay right while folding lags; they get slower, and followers of the stream hear late."""
-        return (HealthProbe("folding", self._finding),)
+        return self.lag.health_probes()
 
     def wake(self) -> None:
         """Something was committed: fold soon rather than at the next interval."""
@@ -115,10 +108,6 @@ class Folder:
             await folding.announce(connection, model_no)
         return len(batch.bodies), batch.more
 
-    async def _finding(self) -> Finding:
-        detail = f"the oldest unfolded delta is {self.lag_s:.1f} s old"
-        return Finding(Status.HEALTHY if self.lag_s < LAGS_FROM_S else Status.DEGRADED, detail)
-
     async def _finish(self, ended: Ended, models: list[int]) -> None:
         """Moves the global mark and the horizon, and measures what is left."""
         async with self._database.transaction(patient=True) as connection:
@@ -128,9 +117,7 @@ class Folder:
                 await folding.folded_below(connection, low)
             if models or self._clock.now_us() - ended.noted_us >= NOTE_EVERY_US:
                 await self._note(connection)
-            self._lag_s = await folding.oldest_pending_s(connection, low, self._clock.now_us())
-        self._round_us = self._clock.now_us()
-        FOLDING_LAG.set(self._lag_s)
+            await self.lag.look(connection, low)
 
     async def _note(self, connection: object) -> None:
         """What was noted becomes the horizon once its transactions have ended; then a new moment is noted."""

@@ -3,23 +3,26 @@
 import asyncio
 import os
 
+import asyncpg
 from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.core import dsn
 from app.db.migrate import MadeByNewerCode, known
 from app.db.tables import metadata
 
 LOCK = 0x0A55A7  # one advisory lock for all who migrate this database
+CONNECT_TIMEOUT_S = 10.0  # no caller waits for an answer
 
 config = context.config
 
 
 def url() -> str:
-    address = config.attributes.get("url") or os.environ.get("ASSAY_DATABASE__URL")
+    address = config.attributes.get("url") or os.environ.get(dsn.NAME)
     if not address:
-        raise SystemExit("set ASSAY_DATABASE__URL, or use `assay migrate` for the embedded database")
-    return str(address).replace("postgresql://", "postgresql+asyncpg://", 1)
+        raise SystemExit(f"set {dsn.NAME}, or use `assay migrate` for the embedded database")
+    return str(address)
 
 
 def mapped(name: str | None, kind: str, _parents: object) -> bool:
@@ -39,7 +42,11 @@ def migrate(connection: Connection) -> None:
 
 
 async def run() -> None:
-    engine = create_async_engine(url(), poolclass=pool.NullPool)
+    where = dsn.read(url())
+    patience_s = where.connect_timeout_s or CONNECT_TIMEOUT_S
+    engine = create_async_engine(
+        dsn.ENGINE, async_creator=lambda: asyncpg.connect(where.url, timeout=patience_s), poolclass=pool.NullPool
+    )
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

@@ -14,7 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.core import pem
+from app.core import dsn, pem
 from app.core.emails import is_address
 from app.core.hosts import is_host
 from app.core.lists import listed
@@ -26,7 +26,6 @@ _IN_A_MINUTE = {"second": 60.0, "minute": 1.0, "hour": 1 / 60, "day": 1 / 1440}
 # Tries a minute. A password that is let in takes a million guesses: at 60 a minute, eleven days of one account. The
 # checks of 1000 a minute keep half a core busy, whoever asks for them.
 WIDEST_LOGIN = {"login_per_account": 60, "login_per_address": 1000}
-_DATABASES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 MIN_SECRET_BYTES = 32  # HS256 wants a key no shorter than its hash (RFC 7518, 3.2)
 
 
@@ -47,7 +46,9 @@ class Group(BaseModel):
 
 class DatabaseSettings(Group):
     url: SecretStr | None = Field(
-        None, description="postgresql://user:password@host/name; unset: an embedded server in the data directory"
+        None,
+        description="postgresql://user:password@host/name, over TLS with ?sslmode=verify-full&sslrootcert=FILE; "
+        "unset: an embedded server in the data directory",
     )
     pool_size: int = Field(8, ge=1, le=100, description="connections of the ORM pool, per process")
     hot_pool_size: int = Field(8, ge=2, le=100, description="connections of the ingest and trend pool, per process")
@@ -240,8 +241,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _addresses_are_addresses(self) -> "Settings":
         database, redis, email = self.database.url, self.redis_url, self.admin_email
-        if database is not None and not database.get_secret_value().startswith(_DATABASES):
-            raise ValueError("ASSAY_DATABASE__URL must be postgresql://user:password@host/name, or unset")
+        if database is not None:
+            dsn.read(database.get_secret_value()).demand_files()
         if redis is not None and not redis.get_secret_value().startswith(("redis://", "rediss://")):
             raise ValueError("ASSAY_REDIS_URL must be redis://host:6379/0 (or rediss://…), or unset")
         if email is not None and not is_address(email):

@@ -12,6 +12,7 @@ from weakref import WeakSet
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from app.core import dsn
 from app.core.settings import DatabaseSettings
 from app.db.faults import NoneFree, as_unavailable
 
@@ -19,7 +20,7 @@ Session = NewType("Session", AsyncSession)
 ReadSession = NewType("ReadSession", AsyncSession)
 
 PATIENT_S = 30.0  # what works in the background waits its turn while requests use all connections
-CONNECT_TIMEOUT_S = 2.0  # a caller hears of a silent database within three seconds
+CONNECT_TIMEOUT_S = 2.0  # a caller hears of a silent database within three seconds; the URL's connect_timeout wins
 
 
 class Database:
@@ -27,11 +28,12 @@ class Database:
 
     def __init__(self, url: str, settings: DatabaseSettings) -> None:
         self.url = url
+        self.dsn = dsn.read(url)
         self._settings = settings
         self.engine: AsyncEngine = create_async_engine(
-            _with_driver(url),
+            dsn.ENGINE,
             async_creator=lambda: self._connect(
-                _without_driver(url), timeout=CONNECT_TIMEOUT_S, command_timeout=settings.command_timeout_s
+                self.dsn.url, timeout=self._connect_timeout_s, command_timeout=settings.command_timeout_s
             ),
             pool_size=settings.pool_size,
             max_overflow=0,
@@ -53,14 +55,18 @@ class Database:
     async def open(self) -> None:
         with as_unavailable():
             self._pool = await asyncpg.create_pool(
-                _without_driver(self.url),
+                self.dsn.url,
                 min_size=1,
                 max_size=self._settings.hot_pool_size,
-                timeout=CONNECT_TIMEOUT_S,
+                timeout=self._connect_timeout_s,
                 command_timeout=self._settings.command_timeout_s,
                 connect=self._connect,
                 reset=_as_it_is,
             )
+
+    @property
+    def _connect_timeout_s(self) -> float:
+        return self.dsn.connect_timeout_s or CONNECT_TIMEOUT_S
 
     @property
     def opened(self) -> bool:
@@ -131,18 +137,10 @@ class Database:
     async def listen(self, channel: str, heard: Any) -> Any:
         """A connection of its own that calls `heard(payload)` at each NOTIFY; the caller closes it."""
         with as_unavailable():
-            connection = await asyncpg.connect(_without_driver(self.url), timeout=CONNECT_TIMEOUT_S)
+            connection = await asyncpg.connect(self.dsn.url, timeout=self._connect_timeout_s)
             await connection.add_listener(channel, lambda *arguments: heard(arguments[-1]))
         return connection
 
 
 async def _as_it_is(_connection: Any) -> None:
     """Nothing to reset: whatever the hot paths set or lock is local to its transaction; saves a round trip a use."""
-
-
-def _with_driver(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+asyncpg://", 1).replace("postgres://", "postgresql+asyncpg://", 1)
-
-
-def _without_driver(url: str) -> str:
-    return url.replace("postgresql+asyncpg://", "postgresql://", 1)

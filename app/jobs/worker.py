@@ -32,6 +32,7 @@ RESTART_S = 1.0
 GIVEN_BACK_EVERY_S = 60.0
 MEASURED_EVERY_S = 5.0  # thrice as often as Prometheus asks
 POOL_S = 5.0  # how long the library waits for a connection, also to say goodbye when it is told to end
+CONNECT_S = 3
 OPEN_S = 5.0  # then from anew: the library waits twice as long before each try to connect
 SCHEDULED_BY = "schedule"
 DUE = "due"  # the queue's message that a periodic job is due
@@ -109,9 +110,13 @@ class Worker:
             await queue.close_async()  # also one that is still trying to open
 
     def _queue(self) -> procrastinate.App:
-        url = self._database.url.replace("postgresql+asyncpg://", "postgresql://", 1)
+        dsn = self._database.dsn
         connector = PsycopgConnector(
-            conninfo=url, min_size=1, max_size=3, timeout=POOL_S, kwargs={"connect_timeout": 3}
+            conninfo=dsn.url,
+            min_size=1,
+            max_size=3,
+            timeout=POOL_S,
+            kwargs={"connect_timeout": dsn.connect_timeout_s or CONNECT_S},
         )
         queue = procrastinate.App(connector=connector)
 

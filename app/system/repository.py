@@ -5,6 +5,8 @@ from typing import Any
 
 import asyncpg
 
+from app.core import dsn
+
 CONNECT_TIMEOUT_S = 0.8  # with the statement's, below the probe's second and a half
 STATEMENT_TIMEOUT_S = 0.6
 
@@ -13,7 +15,7 @@ class DatabaseWatch:
     """Asks on one connection; after any trouble with it the next question opens another one."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.replace("postgresql+asyncpg://", "postgresql://", 1)
+        self._url = dsn.read(url).url
         self._connection: Any = None
         self._turn = asyncio.Lock()
 

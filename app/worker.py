@@ -14,11 +14,13 @@ from app.audit.tasks import closing
 from app.auth.secret import derived, secrets_of
 from app.core import logs
 from app.core.clock import SystemClock
+from app.core.dsn import NAME
 from app.core.errors import Unavailable
 from app.core.health import Status
 from app.core.settings import DatabaseSettings, Settings
 from app.core.spans import Spans, identified
 from app.db.engine import Database
+from app.db.faults import cause_of
 from app.db.safety import demand_safe
 from app.db.traced import database_on
 from app.idempotency.service import KEPT_ANSWERS, Claims
@@ -109,7 +111,7 @@ async def _waited(database: Database, settings: Settings, schema: SchemaState, s
                 return True
             reason = f"the database is not migrated: {finding.detail}"
         except AWAY as error:
-            reason = f"the database is not reachable ({type(error).__name__})"
+            reason = f"the database at {database.dsn} is not reachable: {cause_of(error)} ({NAME})"
         if reason != told:
             log.warning("the worker waits", reason=reason)
             told = reason

@@ -5,8 +5,11 @@ from contextlib import contextmanager
 
 from pydantic import SecretStr
 
+from app.core import dsn
+from app.core.errors import Unavailable
 from app.core.settings import Settings
 from app.db.embedded import EmbeddedServer, kept_in
+from app.db.faults import cause_of
 
 
 class NoDatabase(Exception):  # noqa: N818
@@ -24,7 +27,30 @@ def must_exist(settings: Settings) -> None:
 
 @contextmanager
 def hosted(settings: Settings) -> Iterator[Settings]:
-    """The settings with `database.url` filled in; an embedded server ends with the last such block on its directory."""
+    """The settings with `database.url` filled in; an embedded server ends with the last such block on its directory.
+
+    Raises `Unavailable` in the operator's words where the block raises it in those for clients.
+    """
+    try:
+        with _hosted(settings) as here:
+            yield here
+    except Unavailable as problem:
+        raise Unavailable(told(settings, problem)) from problem.__cause__
+
+
+def told(settings: Settings, problem: Unavailable) -> str:
+    """Where the database was looked for, what was heard, and what says so; never with what password."""
+    cause, url = cause_of(problem), settings.database.url
+    if not cause:
+        return problem.detail
+    if url is None:
+        return f"the database in {settings.data_dir.resolve()} can't be used just now: {cause}"
+    where = dsn.read(url.get_secret_value())
+    return f"the database at {where} can't be used: {cause}. {dsn.NAME} says where it is and who we are there"
+
+
+@contextmanager
+def _hosted(settings: Settings) -> Iterator[Settings]:
     if settings.database.url is not None:
         yield settings
         return

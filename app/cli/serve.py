@@ -1,5 +1,6 @@
 """`assay serve`."""
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from app.cli.beside import worker_beside
 from app.cli.console import fail, note, subcommands
 from app.cli.environment import load
 from app.cli.hosting import hosted
-from app.cli.schema import UNSAFE, NotUpgraded, refuse_unsafe, upgrade_unless_newer
+from app.cli.schema import UNSAFE, NotUpgraded, refuse_unsafe, upgraded_once_there
 from app.cli.server import PortTaken, base_url, bind
 from app.cli.server import serve as serve_on
 from app.cli.stopping import in_order
@@ -51,9 +52,12 @@ def serve(
     _refuse_half_an_admin(settings)
     logs.configure(settings.log)
     try:
-        with in_order(), bind(settings) as listening, hosted(settings) as here:
-            if migrate:
-                upgrade_unless_newer(here)
+        with (
+            in_order(),
+            bind(settings) as listening,
+            hosted(settings) as here,
+            upgraded_once_there(here) if migrate else nullcontext(),
+        ):
             refuse_unsafe(here)
             url = base_url(here, listening)
             beside = here.jobs.worker if worker is None else worker

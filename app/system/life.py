@@ -6,11 +6,12 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
+from app.core.dsn import NAME
 from app.core.edge import Gate, Phase
 from app.core.errors import Unavailable
 from app.core.health import Finding, HealthProbe, Status
 from app.db.engine import Database
-from app.db.faults import as_unavailable
+from app.db.faults import as_unavailable, cause_of
 from app.system.health import Health
 from app.system.repository import DatabaseWatch
 from app.system.schema import SchemaState
@@ -114,7 +115,7 @@ class Life:
                     await self._database.open()
                 await prepare()
         except Unavailable as error:
-            self._wait(error.detail.partition(";")[0], cause=repr(error.__cause__ or error))
+            self._wait(error.detail.partition(";")[0], cause=cause_of(error))
             return False
         self._gate.open()
         await self._health.ask(self._opened)
@@ -133,7 +134,8 @@ class Life:
     def _wait(self, reason: str, cause: str = "") -> None:
         """The log is told once of each, and not twice a second."""
         if (reason, cause) != self._waits_for:
-            log.warning("the start waits", reason=reason, cause=cause)
+            where = f"{self._database.dsn} ({NAME})"
+            log.warning("the start waits", reason=reason, cause=cause, database=where)
             self._waits_for = reason, cause
 
     async def _found(self) -> Finding:

@@ -78,9 +78,25 @@ class TestCommands:
         url = database_server.url("postgres", **said)
         done = await asyncio.to_thread(completed, folder, *arguments, ASSAY_DATABASE__URL=url)
         assert done.returncode == 1
+        assert f"the database at 127.0.0.1:{database_server.port} can't be used" in done.stderr
+        assert "certificate verify failed" in done.stderr
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert PASSWORD not in done.stderr
         assert QUOTED not in done.stderr
+
+    @pytest.mark.parametrize("arguments", [("migrate",), ("serve",), ("user", "list")])
+    async def test_a_wrong_password_is_a_sentence(
+        self, database_server: Guarded, folder: Path, arguments: tuple[str, ...]
+    ) -> None:
+        url = database_server.url("postgres", sslmode="require").replace(QUOTED, "hunter2")
+        done = await asyncio.to_thread(completed, folder, *arguments, ASSAY_DATABASE__URL=url, ASSAY_PORT="0")
+        assert done.returncode == 1
+        assert f'127.0.0.1:{database_server.port} can\'t be used: password authentication failed for user "assay"' in (
+            done.stderr
+        )
+        assert "ASSAY_DATABASE__URL" in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "hunter2" not in done.stderr
 
     @pytest.mark.parametrize("command", ["migrate", "serve", "worker", "run"])
     def test_what_a_driver_can_not_do_is_refused_in_a_line(self, command: str) -> None:

@@ -22,6 +22,7 @@ from tests.support.http import Identities, bearer, client_of, running
 from tests.support.proxy import Proxy, proxied
 
 HEALTH, LIVE, READY = "/system/health", "/system/health/live", "/system/health/ready"
+PLAIN = "sslmode=disable"  # else the first thing that is refused is TLS
 
 
 class TestReport:
@@ -134,7 +135,10 @@ class TestFaults:
     ) -> None:
         """As it does while it recovers, while all its connections are in use, or before somebody made it."""
         await proxy.cut()
-        async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
+        async with (
+            running(create_app(at(settings, f"{proxy.url}?{PLAIN}"), clock=clock)) as app,
+            client_of(app) as client,
+        ):
             proxy.refusal = sqlstate
             await proxy.start()
             await asyncio.sleep(1.5)
@@ -144,12 +148,15 @@ class TestFaults:
             assert await _until(client, READY, 200) < 5
             assert (await client.get(HEALTH)).json()["status"] == "healthy"
 
-    @pytest.mark.parametrize("sqlstate", ["57P03", "53300"])
+    @pytest.mark.parametrize("sqlstate", ["57P03", "53300", "28P01", "28000", "3D000"])
     async def test_also_where_it_does_so_from_the_first(
         self, settings: Settings, clock: FrozenClock, proxy: Proxy, sqlstate: str
     ) -> None:
         proxy.refusal = sqlstate
-        async with running(create_app(at(settings, proxy.url), clock=clock)) as app, client_of(app) as client:
+        async with (
+            running(create_app(at(settings, f"{proxy.url}?{PLAIN}"), clock=clock)) as app,
+            client_of(app) as client,
+        ):
             assert (await client.get(READY)).json() == {"status": "starting"}
             proxy.refusal = None
             assert await _until(client, READY, 200) < 5

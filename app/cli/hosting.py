@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from pydantic import SecretStr
 
+from app.cli.folder import in_folder
 from app.core import dsn
 from app.core.errors import Unavailable
 from app.core.settings import Settings
@@ -29,10 +30,10 @@ def must_exist(settings: Settings) -> None:
 def hosted(settings: Settings) -> Iterator[Settings]:
     """The settings with `database.url` filled in; an embedded server ends with the last such block on its directory.
 
-    Raises `Unavailable` in the operator's words where the block raises it in those for clients.
+    Raises `Unavailable` in the operator's words where the block raises it in those for clients, and `UnusableFolder`.
     """
     try:
-        with _hosted(settings) as here:
+        with in_folder(settings.data_dir), _hosted(settings) as here:
             yield here
     except Unavailable as problem:
         raise Unavailable(told(settings, problem)) from problem.__cause__

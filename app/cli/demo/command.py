@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from app.cli import ourselves
-from app.cli.console import subcommands
+from app.cli.console import fail, subcommands
 from app.cli.demo.options import FOLDER, SPEED, Speed
 from app.cli.environment import load
+from app.cli.folder import UnusableFolder, in_folder
 from app.cli.stopping import in_order
 from app.core.settings import Settings
 
@@ -34,8 +35,13 @@ def demo(
     hours later, and never for cancelled flights. The first start needs ASSAY_ADMIN_EMAIL and ASSAY_ADMIN_PASSWORD.
     """
     settings = load()
-    if again:
-        (folder(settings) / "state.json").unlink(missing_ok=True)
+    try:
+        with in_folder(settings.data_dir):
+            folder(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
+            if again:
+                (folder(settings) / "state.json").unlink(missing_ok=True)
+    except UnusableFolder as problem:
+        fail(str(problem))
     command = arguments(url or f"http://127.0.0.1:{settings.port}", settings, speed)
     with in_order(), subprocess.Popen(command, env=environment(settings)) as child:  # noqa: S603  ourselves
         try:

@@ -80,6 +80,8 @@ class Dsn:
                     continue
             except OSError as error:
                 raise ValueError(f"{NAME}: {name} names {file}, which can't be read: {error.strerror}") from None
+        if "sslkey" in self.files and _open_to_others(Path(self.files["sslkey"])):
+            raise ValueError(f"{NAME}: sslkey names {self.files['sslkey']}, which others may read: chmod 600 it")
         if self.verified and not ("sslrootcert" in self.files or _usual_root().exists()):
             raise ValueError(
                 f"{NAME}: sslmode=verify-… needs sslrootcert=FILE, the certificate of who signed the server's "
@@ -168,6 +170,12 @@ def _unquoted(what: str) -> str:
         f"{NAME} {what}. It is postgresql://user:password@host:port/name; in user and password write @ : / ? # % as "
         "%40 %3A %2F %3F %23 %25"
     )
+
+
+def _open_to_others(key: Path) -> bool:
+    """As libpq, by which workers connect, judges it; one of root's may be read by its group."""
+    state = key.stat()
+    return bool(state.st_mode & (0o037 if state.st_uid == 0 else 0o077))
 
 
 def _usual_root() -> Path:

@@ -1,5 +1,6 @@
 """The database's URL: what is taken, in one form for both drivers, and what is refused without telling the password."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,16 @@ class TestFiles:
     def test_one_that_is_not_there_is_named(self, name: str) -> None:
         found = dsn.read(f"postgresql://u:hunter2@h/n?{name}=/not/there")
         with pytest.raises(ValueError, match=f"{name} names /not/there, which can't be read: No such file"):
+            found.demand_files()
+
+    @pytest.mark.parametrize(("mode", "refused"), [(0o600, False), (0o644, True), (0o604, True)])
+    def test_a_key_is_nobody_elses(self, tmp_path: Path, mode: int, refused: bool) -> None:
+        """A worker would not take it, and a server would."""
+        key = tmp_path / "key"
+        key.touch()
+        key.chmod(mode)
+        found = dsn.read(f"postgresql://u:hunter2@h/n?sslkey={key}")
+        with pytest.raises(ValueError, match="which others may read: chmod 600 it") if refused else nullcontext():
             found.demand_files()
 
     def test_a_server_can_be_verified_by_something_only(self, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def typed(command: str, **environment: str) -> str:
 
 
 class TestFile:
-    @pytest.mark.parametrize("command", ["serve", "run --no-demo", "worker", "migrate", "demo"])
+    @pytest.mark.parametrize("command", ["serve", "run --no-demo", "migrate", "demo"])
     @pytest.mark.parametrize("below", ["", "below"])
     def test_is_no_folder(self, tmp_path: Path, command: str, below: str) -> None:
         file = tmp_path / "file"

@@ -32,7 +32,7 @@ EVERYTHING = (
 @pytest.fixture
 async def worker(database: Database, clock: FrozenClock) -> AsyncIterator[None]:
     """Does the jobs of tracking; nothing comes due by itself."""
-    asked = [replace(task, every=None) for task in tasks(database, clock, Catalogue(database, 730))]
+    asked = [replace(task, cron=None) for task in tasks(database, clock, Catalogue(database, 730))]
     async with working(database, *asked):
         yield
 

@@ -105,7 +105,7 @@ class TestOfTwoJobsForTheSameIds:
         asked = [await admin.post("/models/m1/purge", json={"prediction_ids": ids}) for _ in range(3)]
         async with working(
             house.database,
-            *(replace(task, every=None) for task in tasks(house.database, house.clock, Catalogue(house.database, 730))),
+            *(replace(task, cron=None) for task in tasks(house.database, house.clock, Catalogue(house.database, 730))),
             concurrency=concurrency,
         ):
             results = [(await ended(house.database, int(job.json()["job_id"]))).result for job in asked]

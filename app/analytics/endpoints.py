@@ -16,6 +16,7 @@ from app.analytics.schemas import BoardDataAsked, ModelId, SummaryAsked, TrendAs
 from app.analytics.service import Analytics
 from app.auth.guards import Scoped
 from app.auth.principal import Principal
+from app.auth.streams import streamed
 from app.core.errors import InvalidRequest
 from app.core.http import responses
 from app.core.provide import provided
@@ -107,11 +108,9 @@ async def dashboard_data(
         **responses(StreamsExhausted),
     },
 )
-async def stream(principal: Reader, feed: FeedDep) -> StreamingResponse:
+async def stream(request: Request, principal: Reader, feed: FeedDep) -> StreamingResponse:
     """Says which models' rollups changed, a moment after each commit; carries no figures, so refresh what you show.
 
-    Ends after 15 minutes and at a shutdown; then come again with a fresh token.
+    Ends after 15 minutes, with the caller's right, and at a shutdown; then come again with a fresh token.
     """
-    return StreamingResponse(
-        feed.events(principal.models), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-    )
+    return streamed(request, feed.events(principal.models))

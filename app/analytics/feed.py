@@ -6,7 +6,7 @@ fast one, and gets one event where others got many.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from weakref import WeakSet
 
 import msgspec
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 CHANNEL = "assay_rollups"
 MAX_FOLLOWERS = 200  # per process; each holds a connection and a few kilobytes
 HEARTBEAT_S = 15.0  # proxies cut what is silent for 30 to 60 s
-LONGEST_S = 900.0  # then the client comes again with a fresh token, so that a withdrawn right ends a stream too
+LONGEST_S = 900.0  # then the client comes again with a fresh token
 TOGETHER_S = 0.1  # what is folded in one round is told at once
 AWAY_S = 1.0  # the database is asked again after so long
 
@@ -75,7 +75,7 @@ class Feed:
         for follower in self._followers:
             follower.woken.set()
 
-    def events(self, models: tuple[str, ...] | None) -> AsyncIterator[bytes]:
+    def events(self, models: tuple[str, ...] | None) -> AsyncGenerator[bytes]:
         """Server-sent events for one client; `models` limits what it hears of (None: all).
 
         Raises `StreamsExhausted` at once, before an answer has begun.
@@ -88,7 +88,7 @@ class Feed:
         self._followers.add(follower)
         return self._events(follower, models)
 
-    async def _events(self, follower: Follower, models: tuple[str, ...] | None) -> AsyncIterator[bytes]:
+    async def _events(self, follower: Follower, models: tuple[str, ...] | None) -> AsyncGenerator[bytes]:
         ends = asyncio.get_running_loop().time() + LONGEST_S
         try:
             yield b"retry: 1000\n\n"

@@ -51,7 +51,7 @@ class _Scoped(BeforeBody, Guard):
 class _Recognised(BeforeBody, Guard):
     async def asked(self, request: Request) -> Principal | None:
         """None too where the database can't tell soon who it is: the answer does not wait for it. No limit counts."""
-        credential = _credential(request)
+        credential = credential_of(request)
         if credential is None:
             return None
         try:
@@ -82,7 +82,7 @@ Public: Any = Depends(_Public(public=True))
 
 async def _principal(request: Request, *, by_rows: bool = False) -> Principal:
     """`by_rows`: the operation counts rows of a key, not requests."""
-    credential = _credential(request)
+    credential = credential_of(request)
     if credential is None:
         raise Unauthenticated("send an access token or an API key as `Authorization: Bearer …`")
     services = request.app.state.services
@@ -114,7 +114,7 @@ async def _asked(request: Request, credential: str) -> Principal:
         raise
 
 
-def _credential(request: Request) -> str | None:
+def credential_of(request: Request) -> str | None:
     """None where there is none, or one of another scheme: a proxy's, perhaps."""
     for name, value in request.scope["headers"]:
         if name == b"authorization":

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BeforeValidator
 
 from app.auth.errors import Forbidden
 from app.auth.guards import Scoped
 from app.auth.principal import Principal
+from app.auth.streams import streamed
 from app.core.errors import InvalidRequest, Unavailable
 from app.core.http import responses
 from app.core.provide import provided
@@ -51,6 +52,7 @@ async def get_job(job_id: JobId, principal: Reader, service: Service) -> JobAnsw
     },
 )
 async def follow_job(
+    request: Request,
     job_id: JobId,
     principal: Reader,
     feed: Annotated[JobFeed, Depends(provided(JobFeed))],
@@ -60,9 +62,9 @@ async def follow_job(
         Header(ge=0, lt=1 << 31, description="`id` of the last event seen: only what came after it is sent, and `end`"),
     ] = 0,
 ) -> StreamingResponse:
-    """The job's state now and at each change, until it ends, 15 minutes are over or the server shuts down."""
-    events = await feed.events(job_id, last_event_id, principal=principal)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    """The job's state now and at each change, until it ends, 15 minutes or the caller's right are over or the server
+    shuts down."""
+    return streamed(request, await feed.events(job_id, last_event_id, principal=principal))
 
 
 @router.delete(

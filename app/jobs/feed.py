@@ -1,7 +1,7 @@
 """A job as a stream: its state whenever it changes, ended with the job itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -52,7 +52,7 @@ class JobFeed:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._close)
 
-    async def events(self, job_id: int, seen: int, *, principal: Principal) -> AsyncIterator[bytes]:
+    async def events(self, job_id: int, seen: int, *, principal: Principal) -> AsyncGenerator[bytes]:
         """Server-sent events for one client that knows revision `seen` (0: none).
 
         Raises `JobNotFound` and `JobStreamsExhausted` at once, before an answer has begun.
@@ -67,7 +67,7 @@ class JobFeed:
         job = await self._jobs.job(job_id, principal=principal)
         return self._events(follower, job, seen, principal)
 
-    async def _events(self, follower: Follower, job: Job, seen: int, principal: Principal) -> AsyncIterator[bytes]:
+    async def _events(self, follower: Follower, job: Job, seen: int, principal: Principal) -> AsyncGenerator[bytes]:
         ends = asyncio.get_running_loop().time() + LONGEST_S
         yield b"retry: 1000\n\n"
         while True:

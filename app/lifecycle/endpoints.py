@@ -92,8 +92,9 @@ async def update_lifecycle(
     """`registered → tracking → training → validated → staging → production → deprecated → archived`, and by rollback
     from `staging` or `production` to `validated`. Without a `version`, the one moves whose state the model shows.
 
-    A move into production needs `deployments:promote` and makes the version champion; a rollback needs
-    `deployments:abort` and hands the champion back to the version that is still in production, if there is one.
+    A move into production needs `deployments:promote` and makes the version champion. A rollback needs
+    `deployments:abort`, a move from `production` to `deprecated`, which nothing undoes, `deployments:manage`; both hand
+    the champion back to the version that is still in production, if there is one.
     """
     answer, response.headers["ETag"] = await service.update(model_id, request, if_match=if_match, principal=principal)
     return answer

@@ -12,6 +12,7 @@ from app.models.errors import IllegalMove, SetupMissing
 
 PROMOTE = "deployments:promote"
 ROLL_BACK = "deployments:abort"
+RETIRE = "deployments:manage"
 
 
 class State(StrEnum):
@@ -53,6 +54,11 @@ def may_roll_back(attempt: Attempt) -> None:
     _needs(attempt, ROLL_BACK, "a rollback")
 
 
+def may_retire(attempt: Attempt) -> None:
+    """Not by the scope of a rollback, which a machine may have: a rollback can be undone, this can't."""
+    _needs(attempt, RETIRE, "taking a version out of production for good")
+
+
 def _needs(attempt: Attempt, scope: str, what: str) -> None:
     if scope not in attempt.scopes:
         raise Forbidden(f"{what} needs the scope {scope}", scope=scope)
@@ -73,7 +79,7 @@ MOVES: tuple[Move, ...] = (
     Move(State.STAGING, State.PRODUCTION, (may_promote,)),
     Move(State.STAGING, State.VALIDATED, (may_roll_back,)),
     Move(State.PRODUCTION, State.VALIDATED, (may_roll_back,)),
-    Move(State.PRODUCTION, State.DEPRECATED),
+    Move(State.PRODUCTION, State.DEPRECATED, (may_retire,)),
     Move(State.DEPRECATED, State.ARCHIVED),
 )
 

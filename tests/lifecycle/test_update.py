@@ -175,6 +175,32 @@ class TestWhoMay:
         body = {"target_state": "validated", "reason": "r"}
         assert (await client.put("/models/m/lifecycle/update", json=body, headers=headers)).status_code == status
 
+    @pytest.mark.parametrize(("role", "status"), [("data_scientist", 403), ("ml_engineer", 200)])
+    async def test_take_out_of_production_for_good(
+        self, admin: httpx.AsyncClient, client: httpx.AsyncClient, identities: Identities, role: str, status: int
+    ) -> None:
+        for version in ("1", "2"):
+            await set_up(admin, version)
+            await to_production(admin, version)
+        headers = bearer(await identities.user(role)) | {"If-Match": await tag(admin)}
+        body = {"target_state": "deprecated", "reason": "r"}
+        answer = await client.put("/models/m/lifecycle/update", json=body, headers=headers)
+        assert answer.status_code == status
+        if status == 403:
+            assert answer.json()["scope"] == "deployments:manage"
+        assert (await admin.get("/models/m")).json()["default_version"] == ("2" if status == 403 else "1")
+
+    async def test_a_key_that_may_roll_back_takes_nothing_out_for_good(
+        self, admin: httpx.AsyncClient, client: httpx.AsyncClient, identities: Identities
+    ) -> None:
+        await set_up(admin)
+        await to_production(admin, "1")
+        key = bearer(await identities.key("models:read", "models:write", "deployments:abort"))
+        body = {"target_state": "deprecated", "reason": "r"}
+        answer = await client.put("/models/m/lifecycle/update", json=body, headers=key | {"If-Match": await tag(admin)})
+        assert (answer.status_code, answer.json()["scope"]) == (403, "deployments:manage")
+        assert (await client.delete("/models/m", headers=key)).status_code == 409  # it is in production still
+
     async def test_change_the_champion_of_a_model_in_production(
         self, admin: httpx.AsyncClient, client: httpx.AsyncClient, identities: Identities
     ) -> None:

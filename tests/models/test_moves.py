@@ -17,7 +17,7 @@ LEGAL = {
     State.DEPRECATED: (State.ARCHIVED,),
     State.ARCHIVED: (),
 }
-ALL_SCOPES = frozenset({"models:write", "deployments:promote", "deployments:abort"})
+ALL_SCOPES = frozenset({"models:write", "deployments:promote", "deployments:abort", "deployments:manage"})
 ANYBODY = Attempt("1", ALL_SCOPES, set_up=True)
 
 
@@ -43,6 +43,7 @@ class TestMoves:
             (State.STAGING, State.PRODUCTION, "deployments:promote"),  # puts a version before users
             (State.PRODUCTION, State.VALIDATED, "deployments:abort"),  # takes it away from them
             (State.STAGING, State.VALIDATED, "deployments:abort"),
+            (State.PRODUCTION, State.DEPRECATED, "deployments:manage"),  # for good, and no key may
         ],
     )
     def test_that_reach_users_need_their_scope(self, origin: State, target: State, scope: str) -> None:

@@ -27,6 +27,15 @@ class Declared:
     reference: Document | None
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which a setup may change what holds for the rows that are there."""
+
+    kept_days: int  # for so long they are kept
+    tracked: bool  # there are any
+    may_purge: bool  # whoever asks may take data away
+
+
 def declare(request: SetupRequest) -> Declared:
     """Of a model that is set up for the first time. Raises `InvalidRequest` at what doesn't fit the task."""
     info, dataset = request.model_info, request.dataset_config
@@ -47,14 +56,22 @@ def declare(request: SetupRequest) -> Declared:
     return declared
 
 
-def extend(known: Declared, request: SetupRequest) -> Declared:
+def extend(known: Declared, request: SetupRequest, terms: Terms) -> Declared:
     """Of a known model, by another version.
 
     A threshold is the version's own, a reference takes the place of the one before. All else is the model's: it may
-    add to what other versions stated, not contradict it. Raises `SetupConflict`, and `InvalidRequest` as `declare`.
+    add to what other versions stated, not contradict it, and narrow what they left open only while there are no rows
+    or by whoever may purge. Raises `SetupConflict`, and `InvalidRequest` as `declare`.
     """
     info, dataset = request.model_info, request.dataset_config
-    _refuse_conflicts([*_other_task(known, info), *_other_classes(known, info), *_other_rules(known, dataset)])
+    _refuse_conflicts(
+        [
+            *_other_task(known, info),
+            *_other_classes(known, info),
+            *_other_rules(known, dataset, terms),
+            *_other_retention(known, dataset, terms),
+        ]
+    )
     _refuse(_unfit_keys(known.task, info, dataset))
     classes = known.classes + tuple(info.classes or ())[len(known.classes) :]
     declared = Declared(
@@ -89,19 +106,26 @@ def documents(request: SetupRequest, declared: Declared) -> tuple[Document, Docu
     return info, dataset
 
 
-def refuse_changes(request: SetupRequest, info: Document, dataset: Document) -> None:
+def refuse_changes(request: SetupRequest, info: Document, dataset: Document, terms: Terms) -> None:
     """A version's own setup again: raises `SetupConflict` at each key that is stated and differs.
 
-    What is left out, or was left open before, contradicts nothing.
+    What is left out, or was left open before, contradicts nothing, nor does the retention by whoever may purge.
     """
+    stated = request.dataset_config.model_dump(exclude={"retention_days"}, exclude_unset=True, exclude_none=True)
+    fixed = restated_retention(request, dataset) is not None and not terms.may_purge
     _refuse_conflicts(
         [
             *_changes("/model_info", request.model_info.model_dump(exclude_unset=True, exclude_none=True), info),
-            *_changes(
-                "/dataset_config", request.dataset_config.model_dump(exclude_unset=True, exclude_none=True), dataset
-            ),
+            *_changes("/dataset_config", stated, dataset),
+            *([_fixed_retention(terms)] if fixed else []),
         ]
     )
+
+
+def restated_retention(request: SetupRequest, dataset: Document) -> int | None:
+    """What a version's own setup says of the retention, where it said something else, or nothing, before."""
+    days = request.dataset_config.retention_days
+    return None if days == dataset["retention_days"] else days
 
 
 def _changes(within: str, stated: Document, known: Document) -> Iterator[Place]:
@@ -175,17 +199,32 @@ def _other_classes(known: Declared, info: ModelInfo) -> Iterator[Place]:
         yield Place("/model_info/positive_class", "conflict", f"the model's positive class is {positive}")
 
 
-def _other_rules(known: Declared, dataset: DatasetConfig) -> Iterator[Place]:
+def _other_rules(known: Declared, dataset: DatasetConfig, terms: Terms) -> Iterator[Place]:
     """What holds for the rows of all versions, so that two versions can't state it differently."""
     stated = dataset.feature_schema
     if stated is not None and not known.schema.items() <= stated.items():
         message = f"must hold the model's features as they are: {dict(known.schema)!r}"
         yield Place("/dataset_config/schema", "conflict", message if len(message) <= 200 else message[:200] + "…")
+    if stated and not known.schema and terms.tracked and not terms.may_purge:
+        message = "would refuse rows that the model takes without one; leave it out, or state it with the scope purge"
+        yield Place("/dataset_config/schema", "conflict", message)
     if dataset.allow_new_classes is not None and dataset.allow_new_classes != known.allow_new_classes:
         message = f"is {str(known.allow_new_classes).lower()} for the model"
         yield Place("/dataset_config/allow_new_classes", "conflict", message)
-    if dataset.retention_days is not None and known.retention_days not in (None, dataset.retention_days):
-        yield Place("/dataset_config/retention_days", "conflict", f"is {known.retention_days} for the model")
+
+
+def _other_retention(known: Declared, dataset: DatasetConfig, terms: Terms) -> Iterator[Place]:
+    """Upkeep drops what is older: a shorter one is a purge, and a longer one must be there to take that back."""
+    days = dataset.retention_days
+    if days is None or days == known.retention_days or terms.may_purge:
+        return
+    if known.retention_days is not None or (terms.tracked and days < terms.kept_days):
+        yield _fixed_retention(terms)
+
+
+def _fixed_retention(terms: Terms) -> Place:
+    message = f"is {terms.kept_days} for the model; leave it out, or state another with the scope purge"
+    return Place("/dataset_config/retention_days", "conflict", message)
 
 
 def _reference(dataset: DatasetConfig) -> Document | None:

@@ -44,7 +44,9 @@ async def set_up_model(
 
     The same call again changes nothing (200, `unchanged`); another `monitoring_config` is taken over (200, `updated`);
     anything else that differs is a conflict and needs a version of its own. Of a known model, what is left out is as
-    it was.
+    it was. How long rows are kept, and which features they may have, holds for the rows of all versions: where rows are
+    there, a shorter `retention_days` or a first `schema` needs the scope `purge`, and so does another `retention_days`
+    than one that was stated.
     """
     answer, response.headers["ETag"] = await service.set_up(model_id, request, principal=principal)
     response.status_code = 201 if answer.outcome == "created" else 200

@@ -7,7 +7,8 @@ class SetupConflict(Problem):
     """The setup contradicts what was set up before.
 
     `errors` points at each key that differs. What a version was trained on, its task and its split never change: give
-    the change a version label of its own. Monitoring may change any time.
+    the change a version label of its own. Monitoring may change any time, and how long rows are kept with the scope
+    `purge`.
     """
 
     status = 409

@@ -42,7 +42,9 @@ class LifecycleService:
             raise InvalidRequest("path and body name different models", places=[place])
         now = to_datetime(self._clock.now_us())
         async with self._database.write() as session:
-            answer, revision = await setup.set_up(session, request, principal=principal, at=now)
+            answer, revision = await setup.set_up(
+                session, request, principal=principal, at=now, general_days=self._catalogue.retention_days
+            )
         self._catalogue.forget(model_id)
         return answer, etag(revision)
 

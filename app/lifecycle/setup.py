@@ -1,5 +1,6 @@
 """Setting a version up, inside one transaction."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,9 +9,10 @@ from app.db import audit
 from app.db.engine import Session
 from app.db.tables.models import ModelTable, SetupTable, VersionTable
 from app.lifecycle.answers import SetupAnswer
-from app.lifecycle.declared import Declared, declare, documents, extend, refuse_changes
+from app.lifecycle.declared import Declared, Terms, declare, documents, extend, refuse_changes, restated_retention
 from app.lifecycle.errors import SetupConflict
 from app.lifecycle.monitors import channels_of, monitors_of
+from app.lifecycle.repository import tracked
 from app.lifecycle.schemas import ModelInfo, MonitoringConfig, SetupRequest
 from app.models import views
 from app.models.change import Change
@@ -19,12 +21,14 @@ from app.models.repository import ModelRepository
 from app.stats.tally import Task
 
 Outcome = Literal["created", "unchanged", "updated"]
+PURGE = "purge"
+MAX_TOLD = 500  # characters of a schema in a row of the audit
 
 
 async def set_up(
-    session: Session, request: SetupRequest, *, principal: Principal, at: datetime
+    session: Session, request: SetupRequest, *, principal: Principal, at: datetime, general_days: int
 ) -> tuple[SetupAnswer, int]:
-    """What stands afterwards, and the lifecycle revision.
+    """What stands afterwards, and the lifecycle revision. Rows are kept `general_days` where the model names no other.
 
     Of many at once, one makes the model and the others find it made: they wait for its row. Raises `SetupConflict`,
     `InvalidRequest`, `ModelArchived`.
@@ -37,11 +41,17 @@ async def set_up(
     row = change.versions.get(info.version)
     setup = None if row is None else await repository.setup(row.id)
     before = None if setup is None else _seen(setup)
+    known = _known(change.model)
+    terms = Terms(
+        kept_days=known.retention_days or general_days,
+        tracked=await tracked(session, change.model.id),
+        may_purge=principal.may(PURGE),
+    )
     outcome: Outcome = "created"
     if row is None or setup is None:
-        row, setup = await _first(change, row, request, at)
+        row, setup = await _first(change, row, request, terms, at)
     else:
-        outcome = await _again(change, row, setup, request, at)
+        outcome = await _again(change, row, setup, request, terms, at)
     await audit.record(
         session,
         at,
@@ -51,14 +61,15 @@ async def set_up(
         before=before,
         after=_seen(setup),
         version=row.version,
+        **_told(known, _known(change.model), general_days),
     )
     return await _answer(change, row, setup, outcome), change.model.lifecycle_revision
 
 
 async def _first(
-    change: Change, row: VersionTable | None, request: SetupRequest, at: datetime
+    change: Change, row: VersionTable | None, request: SetupRequest, terms: Terms, at: datetime
 ) -> tuple[VersionTable, SetupTable]:
-    declared = extend(_known(change.model), request)
+    declared = extend(_known(change.model), request, terms)
     info = request.model_info
     if row is None:
         row = await change.register(
@@ -81,15 +92,21 @@ async def _first(
     return row, setup
 
 
-async def _again(change: Change, row: VersionTable, setup: SetupTable, request: SetupRequest, at: datetime) -> Outcome:
-    refuse_changes(request, setup.model_info, setup.dataset_config)
+async def _again(
+    change: Change, row: VersionTable, setup: SetupTable, request: SetupRequest, terms: Terms, at: datetime
+) -> Outcome:
+    refuse_changes(request, setup.model_info, setup.dataset_config, terms)
     filled = _agree(row, request.model_info)
     setup.model_info = setup.model_info | filled
     monitoring = request.monitoring_config
     changed = monitoring is not None and _document(monitoring) != setup.monitoring_config
     if monitoring is not None and changed:
         await _watch(change, row, setup, monitoring)
-    if not changed and not filled:
+    days = restated_retention(request, setup.dataset_config)
+    if days is not None:
+        change.model.retention_days = days
+        setup.dataset_config = setup.dataset_config | {"retention_days": days}
+    if not changed and not filled and days is None:
         return "unchanged"
     setup.updated_at = at
     await change.repository.announce_lifecycle(change.model)
@@ -128,6 +145,22 @@ def _seen(setup: SetupTable) -> dict[str, Any]:
         "dataset_config": setup.dataset_config,
         "monitoring_config": setup.monitoring_config,
     }
+
+
+def _told(before: Declared, after: Declared, general_days: int) -> dict[str, Any]:
+    """What the audit's reader must see: a change of what holds for the rows of all versions."""
+    told: dict[str, Any] = {}
+    if after.retention_days != before.retention_days:
+        told["retention_days_before"] = before.retention_days or general_days
+        told["retention_days"] = after.retention_days or general_days
+    if after.schema != before.schema:
+        told["schema_before"], told["schema"] = _features(before.schema), _features(after.schema)
+    return told
+
+
+def _features(schema: Mapping[str, str]) -> str:
+    listed = ", ".join(f"{name}: {kind}" for name, kind in schema.items()) or "open"
+    return listed if len(listed) <= MAX_TOLD else f"{listed[:MAX_TOLD]}… ({len(schema)} features)"
 
 
 def _document(config: MonitoringConfig) -> dict[str, Any]:

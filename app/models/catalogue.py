@@ -38,7 +38,7 @@ class Catalogue:
 
     def __init__(self, database: Database, retention_days: int = DEFAULT_RETENTION_DAYS) -> None:
         self._database = database
-        self._retention_days = retention_days
+        self.retention_days = retention_days
         self._kept: dict[str, _Kept] = {}
         self._loads: dict[str, asyncio.Task[ModelFacts]] = {}
 
@@ -129,7 +129,7 @@ class Catalogue:
         versions, aliases = await repository.versions(numbers), await repository.aliases(numbers)
         thresholds = await repository.thresholds(numbers)
         return [
-            facts_of(model, versions[model.id], aliases[model.id].get(CHAMPION), thresholds, self._retention_days)
+            facts_of(model, versions[model.id], aliases[model.id].get(CHAMPION), thresholds, self.retention_days)
             for model in models
         ]
 

@@ -10,6 +10,7 @@ from app.db.engine import Database
 from app.models.catalogue import Catalogue
 from app.models.reference import ReferenceFeature
 from tests.support.http import Identities, bearer
+from tests.support.setups import body, named, pointers, set_up
 
 ORCHESTRATOR_EXAMPLE: dict[str, Any] = {
     "model_info": {"model_id": "fraud_model_v2.0", "model_type": "ensemble", "training_data_hash": "abc123"},
@@ -21,30 +22,6 @@ ORCHESTRATOR_EXAMPLE: dict[str, Any] = {
     },
 }
 COUNTED = {"amount": {"bins": [0, 10, 20.5], "counts": [3, 4]}, "country": {"bins": ["DE", "FR"], "counts": [1, 9]}}
-
-
-def body(path: str = "", value: Any = None, **info: Any) -> dict[str, Any]:
-    """A setup of model m, with `value` at `path` (dotted)."""
-    made: dict[str, Any] = {"model_info": {"model_id": "m", **info}, "dataset_config": {}, "monitoring_config": {}}
-    if path:
-        *parents, last = path.split(".")
-        place = made
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
-    return made
-
-
-def named(model_id: str, request: dict[str, Any]) -> dict[str, Any]:
-    return request | {"model_info": request["model_info"] | {"model_id": model_id}}
-
-
-async def set_up(client: httpx.AsyncClient, request: dict[str, Any]) -> httpx.Response:
-    return await client.post(f"/models/{request['model_info']['model_id']}/tracking/setup", json=request)
-
-
-def pointers(answer: httpx.Response) -> list[str]:
-    return [error["pointer"] for error in answer.json()["errors"]]
 
 
 class TestTheFirstTime:
@@ -119,7 +96,6 @@ CONTRADICTED = [
     (body(), body("dataset_config.threshold", 0.7), "/dataset_config/threshold"),
     (body(), body("dataset_config.stratification", True), "/dataset_config/stratification"),
     (body(), body("dataset_config.schema", {"a": "number"}), "/dataset_config/schema"),
-    (body(), body("dataset_config.retention_days", 3), "/dataset_config/retention_days"),
     (body(), body("dataset_config.reference", {"features": COUNTED}), "/dataset_config/reference"),
 ]
 
@@ -194,11 +170,6 @@ OTHER_MODELS = [
         body("dataset_config.schema", {"a": "number"}),
         body("dataset_config.schema", {"b": "number"}, version="2"),
         "/dataset_config/schema",
-    ),
-    (
-        body("dataset_config.retention_days", 90),
-        body("dataset_config.retention_days", 30, version="2"),
-        "/dataset_config/retention_days",
     ),
     (
         body(task="multiclass", classes=["a", "b"]),

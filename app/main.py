@@ -89,6 +89,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
     app.router = router = ShapedRouter(
         lifespan=_lifespan(settings, gate, opened, built, tracing, owns_database=database is None),
         redirect_slashes=False,
+        open_to_any={system.METRICS},
     )
     app.state.services = built
     app.state.gate = gate

@@ -6,7 +6,7 @@ address can fit. Mounts and what is not there go FastAPI's way.
 """
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from app.core.asked import names_of, refusal, unknown
 from app.core.direct import BeforeBody, DirectRoute, foreseen, unforeseen
 
 _PARAMETERS = tuple(inspect.signature(APIRoute.__init__).parameters)[1:]  # without self
@@ -31,17 +32,25 @@ _Address = tuple[str, str, bytes, str]  # method, path, query, root
 
 
 class ShapedRouter(APIRouter):
-    """A router that knows the shapes of its operations' addresses."""
+    """A router that knows the shapes of its operations' addresses, and what each may be asked with.
 
-    def __init__(self, **options: Any) -> None:
+    Pages, which the document doesn't name, may be asked with anything, and so may `open_to_any`: whoever links to them
+    or scrapes them adds parameters of his own.
+    """
+
+    def __init__(self, *, open_to_any: Collection[str] = (), **options: Any) -> None:
         super().__init__(**options)
+        self._open_to_any = open_to_any
         self._shapes: dict[Shape, list[APIRoute]] = {}
+        self._known: dict[int, frozenset[str]] = {}
         self._seen: dict[_Address, Scope] = {}
 
     def adopt(self, routes: Iterable[APIRoute]) -> None:
         for route in routes:
             self.routes.append(route)
             self._shapes.setdefault(_shape(_placeheld(route.path)), []).append(route)
+            if route.include_in_schema and route.path not in self._open_to_any:
+                self._known[id(route)] = names_of(route)
 
     def direct(self, scope: Scope) -> DirectRoute | None:
         """The operation that a request is for, if it is direct and its plan holds; `scope` then knows it."""
@@ -62,8 +71,13 @@ class ShapedRouter(APIRouter):
         for route in self._candidates(scope["path"]):
             match, found = route.matches(scope)
             if match is Match.FULL:
-                return found if isinstance(route, DirectRoute) and foreseen(found) else None
+                planned = isinstance(route, DirectRoute) and foreseen(found)
+                return found if planned and not self._unknown(route, scope) else None
         return None
+
+    def _unknown(self, route: APIRoute, scope: Scope) -> list[str]:
+        known = self._known.get(id(route)) if scope["query_string"] else None
+        return [] if known is None else unknown(scope["query_string"], known)
 
     def _keep(self, address: _Address, found: Scope) -> None:
         if len(address[1]) + len(address[2]) > _SEEN_LENGTH:
@@ -82,6 +96,9 @@ class ShapedRouter(APIRouter):
             if match is Match.FULL and not (HEAD_ALONE in scope and _endless(route)):
                 scope.update(found)
                 await _let_in(route, scope)
+                strange = self._unknown(route, scope)
+                if strange:
+                    raise refusal(strange, self._known[id(route)])
                 await route.handle(scope, receive, send)
                 return
             if match is not Match.NONE:

@@ -7,6 +7,7 @@ import pytest
 
 from app.core.errors import Problem
 from app.main import create_app
+from app.system.endpoints import METRICS
 from app.system.openapi import operations
 from tests.house.test_routes import ENDLESS, EVERYTHING, GUARDED, LOG_OUT, OPERATIONS, STREAMS, address
 
@@ -80,19 +81,28 @@ class TestEveryOperation:
             assert ("HEAD" in allowed) == ("GET" in allowed and not path.endswith(STREAMS))
             assert allowed - {"HEAD"} == {m for m, p, _ in OPERATIONS if p == path}
 
-    async def test_names_what_it_does_not_ask_for(self, admin: httpx.AsyncClient) -> None:
-        """A filter that is mistyped would show everything."""
-        document = json.loads(create_app(EVERYTHING).state.openapi())
-        asking = [
-            path
-            for path, method, operation in operations(document)
-            if method == "get" and any(part["in"] == "query" for part in operation.get("parameters", ()))
-        ]
-        assert len(asking) > 8
-        for path in asking:
-            answer = await admin.get(address(path), params={"nonsense": "1"})
-            pointers = [error["pointer"] for error in answer.json().get("errors", ())]
-            assert (path, answer.status_code, pointers) == (path, 422, ["/query/nonsense"])
+    async def test_names_what_it_does_not_ask_for(self, client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+        """A filter that is mistyped would show everything, and `?dry_run=true` delete."""
+        asked = 0
+        for path, method, operation in operations(json.loads(create_app(EVERYTHING).state.openapi())):
+            if path == METRICS:
+                continue
+            caller = client if operation["security"] == [{}] else admin
+            target = f"{address(path, 'm1')}?no_such=1"
+            answer = await caller.request(method, target)
+            (error,) = answer.json().get("errors", ())
+            assert (method, path, answer.status_code, error["pointer"]) == (method, path, 422, "/query/no_such")
+            for known in (part["name"] for part in operation.get("parameters", ()) if part["in"] == "query"):
+                assert known in error["message"]
+            if method == "get" and not path.endswith(STREAMS):
+                assert (await caller.head(target)).status_code == 422
+            asked += 1
+        assert asked > 35
+        assert (await admin.get("/models/m1")).json()["archived_at"] is None
+
+    async def test_of_pages_and_of_metrics_may_be_asked_with_anything(self, client: httpx.AsyncClient) -> None:
+        for path in ("/", "/docs", "/redoc", "/problems/not-found", "/api/v1/openapi.json", METRICS):
+            assert (await client.get(f"http://test{path}?utm_source=x")).status_code == 200, path
 
     @pytest.fixture(autouse=True)
     async def model(self, admin: httpx.AsyncClient) -> None:

@@ -80,7 +80,7 @@ class Rows:
         table = pa.table(
             {
                 "prediction_id": self.ids,
-                "timestamp": pa.array(self.times.astype("datetime64[us]")),
+                "timestamp": pa.array(self.times.astype("datetime64[us]")).cast(pa.timestamp("us", "UTC")),
                 "score": self.score,
                 "predicted": np.where(self.score >= 0.5, "1", "0"),
                 "features": struct,

@@ -92,7 +92,8 @@ def body(noun: str, row: Schema) -> Schema:
             },
             ARROW: {
                 "schema": {"type": "string", "format": "binary"},
-                "example": "an IPC stream with these columns; features, segment and scores are structs",
+                "example": "an IPC stream with these columns; features, segment and scores are structs, "
+                "timestamps have a time zone",
             },
         },
     }

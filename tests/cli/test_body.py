@@ -42,6 +42,7 @@ class TestTimes:
     def test_without_a_zone_mean_the_one_told(self) -> None:
         east = Target("binary", ("0", "1"), timezone(timedelta(hours=2)))
         assert one("timestamp", "2026-01-02 03:04:05", east) == "2026-01-02T01:04:05Z"
+        assert one("timestamp", datetime(2026, 1, 2, 3, 4, 5), east) == "2026-01-02T01:04:05Z"  # noqa: DTZ001  Parquet
 
     @pytest.mark.parametrize("wrong", ["yesterday", "2026-13-01", "12"])
     def test_that_are_none_are_told_with_line_and_column(self, wrong: str) -> None:

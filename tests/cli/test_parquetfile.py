@@ -20,7 +20,8 @@ def table(tmp_path: Path) -> ParquetFile:
     rows = range(ROWS)
     columns = {
         "id": pa.array(rows, pa.int64()),
-        "at": pa.array(np.datetime64("2026-01-01T00:00", "ns") + np.arange(ROWS) * np.timedelta64(1, "m")),
+        "at": pa.array([row * 60 for row in rows], pa.timestamp("s", "UTC")),
+        "local": pa.array(np.datetime64("2026-01-01T00:00", "ns") + np.arange(ROWS) * np.timedelta64(1, "m")),
         "score": pa.array([float("nan") if row == 1 else row / ROWS for row in rows]),
         "country": pa.array(["DE", None] * 12 + ["FR"]).dictionary_encode(),
         "new": pa.array([row % 2 == 0 for row in rows]),
@@ -35,6 +36,7 @@ class TestParquetFile:
         kinds = {
             "id": Kind.NUMBER,
             "at": Kind.TEXT,
+            "local": Kind.TEXT,
             "score": Kind.NUMBER,
             "country": Kind.TEXT,
             "new": Kind.BOOLEAN,
@@ -45,7 +47,8 @@ class TestParquetFile:
         _, kinds = table.survey()
         batch = next(iter(table.batches(table.names, {**kinds, "id": Kind.TEXT}, 0, 3)))
         assert batch.columns["id"] == ["0", "1", "2"]
-        assert batch.columns["at"][1] == datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+        assert batch.columns["at"][1] == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+        assert batch.columns["local"][1] == datetime(2026, 1, 1, 0, 1)  # noqa: DTZ001  `--timezone` says which
         assert batch.columns["score"] == [0.0, None, 2 / ROWS]  # NaN is how pandas writes a missing number
         assert batch.columns["country"] == ["DE", None, "DE"]
         assert batch.columns["new"] == [True, False, True]

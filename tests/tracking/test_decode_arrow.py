@@ -4,6 +4,7 @@ import random
 import struct
 import subprocess
 import sys
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -65,11 +66,11 @@ class TestAColumn:
     @pytest.mark.parametrize(
         ("times", "expected"),
         [
-            (pa.array([5, None], pa.timestamp("s")), 5 * SECOND),
+            (pa.array([5, None], pa.timestamp("s", "UTC")), 5 * SECOND),
             (pa.array([5000, None], pa.timestamp("ms", "UTC")), 5 * SECOND),
             (pa.array([5_000_001, None], pa.timestamp("us", "Europe/Berlin")), 5 * SECOND + 1),
-            (pa.array([5_000_001_999, None], pa.timestamp("ns")), 5 * SECOND + 1),  # cut off
-            (pa.array([-1, None], pa.timestamp("ns")), -1),  # also before 1970
+            (pa.array([5_000_001_999, None], pa.timestamp("ns", "UTC")), 5 * SECOND + 1),  # cut off
+            (pa.array([-1, None], pa.timestamp("ns", "+02:00")), -1),  # also before 1970
             (pa.array(["1970-01-01T00:00:05Z", None]), 5 * SECOND),
             (pa.array(["1970-01-01T01:00:05+01:00", None], pa.string_view()), 5 * SECOND),
         ],
@@ -147,7 +148,13 @@ class TestAColumnThatIsWrong:
             ({"predicted": ["2"], "score": [2.0]}, "/score/0", "out_of_range"),
             ({"score": [0.5], "timestamp": [1.5]}, "/timestamp", "wrong_type"),
             ({"score": [0.5], "timestamp": ["now"]}, "/timestamp/0", "not_a_timestamp"),
-            ({"score": [0.5], "timestamp": pa.array([2**62], pa.timestamp("s"))}, "/timestamp/0", "not_a_timestamp"),
+            (
+                {"score": [0.5], "timestamp": pa.array([2**62], pa.timestamp("s", "UTC"))},
+                "/timestamp/0",
+                "not_a_timestamp",
+            ),
+            ({"score": [0.5], "timestamp": pa.array([5], pa.timestamp("us"))}, "/timestamp", "not_a_timestamp"),
+            ({"score": [0.5], "timestamp": pa.array([5], pa.timestamp("us", ""))}, "/timestamp", "not_a_timestamp"),
             ({"score": [0.5], "features.x": [[1]]}, "/features/x", "wrong_type"),
             ({"score": [0.5], "features.x": [b"bytes"]}, "/features/x", "wrong_type"),
             ({"score": [0.5], "features": [5]}, "/features", "wrong_type"),
@@ -160,6 +167,19 @@ class TestAColumnThatIsWrong:
     )
     def test_is_pointed_at(self, columns, place, code):
         assert (place, code) in refused({"prediction_id": ["a"], **columns})
+
+    def test_of_times_without_a_zone_is_told_how_to_get_one(self):
+        """Wall-clock time is no instant (Arrow's `Schema.fbs`), and JSON takes none either."""
+        naive = {"prediction_id": ["a"], "score": [0.5], "timestamp": [datetime(2026, 1, 1)]}  # noqa: DTZ001  the point
+        with pytest.raises(InvalidRequest) as predictions:
+            read(naive)
+        body = stream(pa.table({"prediction_id": ["a"], "actual": ["1"], "timestamp": naive["timestamp"]}))
+        with pytest.raises(InvalidRequest) as labels:
+            decode_labels(body, ARROW, facts_of(), now_us=NOW, max_rows=10)
+        for refusal in (predictions, labels):
+            (place,) = refusal.value.places
+            assert place.pointer == "/timestamp"
+            assert "tz_localize" in place.message
 
     @pytest.mark.parametrize(
         ("ids", "place", "code"),
@@ -274,7 +294,7 @@ class TestReading:
             pa.table(
                 {
                     "prediction_id": ["a", "b"],
-                    "timestamp": pa.array([NOW, None], pa.timestamp("us")),
+                    "timestamp": pa.array([NOW, None], pa.timestamp("us", "UTC")),
                     "score": [0.5, None],
                     "predicted": pa.array(["1", "0"]).dictionary_encode(),
                     "features": [{"amount": 1.0, "kind": "x", "on": True}, {"amount": None, "kind": None, "on": None}],

@@ -14,7 +14,7 @@ from app.cli.importing.table import Batch, Kind
 
 @dataclass(frozen=True, slots=True)
 class ParquetFile:
-    """Types are those of the file's schema; times become aware datetimes."""
+    """Types are those of the file's schema; times become datetimes, naive ones where the column names no zone."""
 
     path: Path
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ def _values(column: Any, kind: Kind) -> list[Any]:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("us", column.type.tz or "UTC"), safe=False)
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
     elif pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     values: list[Any] = column.to_pylist()

@@ -20,6 +20,7 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 # In seconds. Years 1 to 9999: what RFC 3339 can say, and what the database can hold
 _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799
 _SECOND = 1_000_000
+_NO_ZONE = """must be timestamps with a time zone: name the one they are of, as by pandas' .dt.tz_localize("UTC")"""
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -79,6 +80,9 @@ class ArrowReader:
         if is_text(array.type):
             return self._reader.times(array.to_pylist(), path, default, required=required)
         if not self._fits(array, path, types.is_timestamp, "timestamps, or RFC 3339 text"):
+            return np.full(len(array), default, np.int64)
+        if not array.type.tz:  # wall-clock time (Arrow's Schema.fbs), which is a moment only where its zone is known
+            self.findings.whole(path, "not_a_timestamp", _NO_ZONE)
             return np.full(len(array), default, np.int64)
         if required:
             self._required(array, path)

@@ -12,6 +12,7 @@ from app.analytics.questions import DEFAULT, metric_of, version_of
 from app.analytics.schemas import BoardAsked, us
 from app.analytics.service import Analytics
 from app.analytics.window import MAX_POINTS, Bucket, latest_minutes
+from app.auth.errors import ModelOutOfReach
 from app.auth.principal import Principal
 from app.core.clock import DAY, HOUR, SECOND, Clock, rfc3339
 from app.models.errors import ModelNotFound
@@ -60,7 +61,9 @@ class Boards:
         self._clock = clock
 
     async def board(self, principal: Principal, asked: BoardAsked) -> Board:
-        """Raises `ModelNotFound`, `UnknownMetric`, `UnknownVersion`, `UnknownSegment`."""
+        """Raises `ModelOutOfReach`, `ModelNotFound`, `UnknownMetric`, `UnknownVersion`, `UnknownSegment`."""
+        if asked.model is not None and not principal.may_see(asked.model):
+            raise ModelOutOfReach("there is no such model")  # as the guard says where the address names it
         models = await self._analytics.visible(principal)
         shares = await self._reading.totals(models)
         wanted = {task: (name,) for task, name in DEFAULT.items()}

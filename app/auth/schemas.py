@@ -36,6 +36,15 @@ Password = Annotated[
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _END = datetime(9999, 1, 1, tzinfo=UTC)  # behind it a time in another zone leaves the calendar
+
+
+def _expressible(moment: datetime) -> datetime:
+    """What `Field(lt=…)` would refuse with Python's words for a time."""
+    if moment >= _END:
+        raise ValueError("must be before 9999-01-01T00:00:00Z")
+    return moment
+
+
 ModelId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
@@ -143,7 +152,7 @@ class ApiKeyBody(Body):
     models: Annotated[list[ModelId], Field(min_length=1, max_length=100)] | None = Field(
         None, examples=[["fraud"]], description="left out: all models"
     )
-    expires_at: Annotated[Moment, Field(lt=_END)] | None = Field(
+    expires_at: Annotated[Moment, AfterValidator(_expressible)] | None = Field(
         None, examples=["2027-01-01T00:00:00Z"], description="left out: never"
     )
 

@@ -14,6 +14,7 @@ from app.cli.accounts import Accounts, everything, on_accounts
 from app.cli.console import fail, note, results, subcommands, tell
 from app.cli.environment import load
 from app.core.errors import InvalidRequest
+from app.core.sentences import sentence
 from app.db.tables.auth import ApiKey, User
 
 commands = subcommands("API keys for machines. Works on the database itself, so it needs its address and no log-in.")
@@ -96,7 +97,7 @@ async def _an_admin(here: Accounts) -> Principal:
 def _sentence(problem: Any) -> str:
     given = problem["input"]
     shown = f" {given!r}" if isinstance(given, str) else ""
-    return f"{_OPTIONS[str(problem['loc'][0])]}{shown}: {problem['msg']}"
+    return f"{_OPTIONS[str(problem['loc'][0])]}{shown}: {sentence(problem)}"
 
 
 def _as_principal(user: User) -> Principal:

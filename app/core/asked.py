@@ -47,5 +47,5 @@ def unknown(query: bytes, known: Collection[str]) -> list[str]:
 def refusal(names: Collection[str], known: Collection[str]) -> RequestValidationError:
     """FastAPI passes over what an operation doesn't declare: `?imported=true` would be an ordinary send, and
     `?dry_run=true` would delete."""
-    told = f"there is no such parameter; this operation knows {', '.join(sorted(known)) or 'none'}"
-    return RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name), "msg": told} for name in names])
+    more = {"type": "extra_forbidden", "msg": "is not known here", "ctx": {"known": ", ".join(sorted(known))}}
+    return RequestValidationError([{"loc": ("query", name), **more} for name in names])

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.core.errors import MAX_PLACES, InvalidRequest, NotFound, Place, Problem, Unavailable, UnsupportedMediaType
 from app.core.exchange import exchange_of
+from app.core.sentences import sentence
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = "#/components/schemas/Problem"
@@ -180,7 +181,7 @@ def places(errors: Sequence[Any]) -> list[Place]:
 
     The offending input itself is never repeated.
     """
-    return [Place(_pointer(error["loc"]), error["type"], error["msg"]) for error in errors[:MAX_PLACES]]
+    return [Place(_pointer(error["loc"]), error["type"], sentence(error)) for error in errors[:MAX_PLACES]]
 
 
 def _pointer(location: Sequence[Any]) -> str:
@@ -222,7 +223,7 @@ def _example(kind: type[Problem]) -> dict[str, Any]:
         "request_id": "01J9ZQ4Y3W8V",
     }
     if kind is InvalidRequest:
-        example["errors"] = [{"pointer": "/name", "code": "missing", "message": "Field required"}]
+        example["errors"] = [{"pointer": "/name", "code": "missing", "message": "is required"}]
     return example
 
 
@@ -259,6 +260,6 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "detail": "the request is not valid",
         "instance": "/api/v1/auth/me",
         "request_id": "01J9ZQ4Y3W8V",
-        "errors": [{"pointer": "/name", "code": "missing", "message": "Field required"}],
+        "errors": [{"pointer": "/name", "code": "missing", "message": "is required"}],
     },
 }

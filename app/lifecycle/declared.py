@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from app.core.errors import InvalidRequest, Place
 from app.lifecycle.errors import SetupConflict
 from app.lifecycle.schemas import DatasetConfig, ModelInfo, SetupRequest
@@ -132,8 +134,13 @@ def _changes(within: str, stated: Document, known: Document) -> Iterator[Place]:
     open_ = ("training_data_hash", "model_type")
     for name, value in stated.items():
         if value != known[name] and not (name in open_ and known[name] is None):
-            shown = repr(known[name])
+            shown = _shown(known[name])
             yield Place(f"{within}/{name}", "conflict", f"was {shown}" if len(shown) <= 160 else "was another")
+
+
+def _shown(value: Any) -> str:
+    """As a setup writes it."""
+    return "left open" if value is None else msgspec.json.encode(value).decode()
 
 
 def _positive(task: Task, classes: tuple[str, ...], stated: str | None) -> int:
@@ -203,7 +210,7 @@ def _other_rules(known: Declared, dataset: DatasetConfig, terms: Terms) -> Itera
     """What holds for the rows of all versions, so that two versions can't state it differently."""
     stated = dataset.feature_schema
     if stated is not None and not known.schema.items() <= stated.items():
-        message = f"must hold the model's features as they are: {dict(known.schema)!r}"
+        message = f"must hold the model's features as they are: {_shown(dict(known.schema))}"
         yield Place("/dataset_config/schema", "conflict", message if len(message) <= 200 else message[:200] + "…")
     if stated and not known.schema and terms.tracked and not terms.may_purge:
         message = "would refuse rows that the model takes without one; leave it out, or state it with the scope purge"

@@ -8,7 +8,7 @@ from app.db.engine import Database
 from app.lifecycle import setup
 from app.lifecycle.answers import SetupAnswer, StatusAnswer
 from app.lifecycle.errors import PreconditionMissing, StaleRevision
-from app.lifecycle.etag import etag, matches
+from app.lifecycle.etag import demand_strong, etag, matches
 from app.lifecycle.registered import Registered, registered
 from app.lifecycle.repository import Pulse, pulse
 from app.lifecycle.schemas import SetupRequest, UpdateRequest
@@ -66,6 +66,7 @@ class LifecycleService:
         """Moves one version. Raises `PreconditionMissing`, `StaleRevision`, `IllegalMove`, or a guard's refusal."""
         if if_match is None:
             raise PreconditionMissing("send the status's `ETag` in `If-Match`")
+        demand_strong(if_match)
         now = to_datetime(self._clock.now_us())
         async with self._database.write() as session:
             change = await Change.of(session, model_id, principal=principal, at=now)

@@ -119,5 +119,6 @@ class TestSummary:
             assert [model["model_id"] for model in (await ask(limited))["models"]] == ["churn"]
             board = (await limited.get("/analytics/dashboard/data")).json()
             assert [model["model_id"] for model in board["models"]] == ["churn"]
-            assert (await limited.get("/analytics/dashboard/data", params={"model": "late"})).status_code == 404
-            assert (await limited.get("/analytics/trends/late")).status_code == 404
+            for path in ("dashboard/data?model=late", "dashboard/data?model=nowhere", "trends/late", "trends/nowhere"):
+                told = await limited.get(f"/analytics/{path}")
+                assert (told.status_code, told.json()["type"]) == (404, "/problems/model-out-of-reach"), path

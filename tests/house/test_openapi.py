@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.auth.scopes import ROLES_OF
+from app.core.sentences import PATTERNS
 from app.main import create_app
 from app.system.openapi import operations
 from tests.house.test_routes import EVERYTHING
@@ -71,6 +72,13 @@ class TestDocument:
         names = [*DOCUMENT["components"]["schemas"]]
         assert [name for name in names if not re.fullmatch(r"[A-Z][A-Za-z0-9]*|Body_\w+", name)] == []
         assert len({name.lower() for name in names}) == len(names)
+
+    def test_holds_no_pattern_that_a_refusal_would_not_put_into_words(self) -> None:
+        patterns = {
+            json.loads(text) for text in re.findall(r'"pattern": ?("(?:[^"\\\\]|\\\\.)*")', json.dumps(DOCUMENT))
+        }
+        assert len(patterns) > 10
+        assert patterns <= set(PATTERNS)
 
     def test_shows_the_table_of_scopes(self) -> None:
         assert all(f"| `{scope}` |" in DOCUMENT["info"]["description"] for scope in ROLES_OF)

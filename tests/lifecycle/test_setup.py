@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import re
 from typing import Any
 
 import httpx
@@ -143,6 +144,7 @@ class TestAgain:
             answer = await set_up(admin, again)
             assert (answer.status_code, answer.json()["type"]) == (409, "/problems/setup-conflict"), again
             assert pointers(answer) == [pointer]
+            assert not re.search(r"None|False|'", answer.json()["detail"]), "Python's words"
             assert (await set_up(admin, first)).json() == before | {"outcome": "unchanged"}
 
     async def test_refuses_an_archived_model(self, admin: httpx.AsyncClient) -> None:

@@ -88,6 +88,15 @@ class TestIfMatch:
         assert answer.json()["current"] == await tag(admin)
         assert (await admin.get("/models/m")).json()["state"] == "tracking"
 
+    async def test_without_quotes_or_weak_is_told_its_form(self, admin: httpx.AsyncClient) -> None:
+        """A 412 would have it read the status again, and again."""
+        await set_up(admin)
+        known = await tag(admin)
+        for sent in (known.strip('"'), f"W/{known}"):
+            body = {"target_state": "training", "reason": "r"}
+            answer = await admin.put("/models/m/lifecycle/update", json=body, headers={"If-Match": sent})
+            assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/header/if-match")
+
     async def test_of_ten_with_the_same_one_one_moves(self, admin: httpx.AsyncClient) -> None:
         await set_up(admin)
         known = {"If-Match": await tag(admin)}

@@ -86,10 +86,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
         redoc_url=None,
         telemetry=tracing.of_requests(),
     )
+    prepared = _prepared(built[Health])
     app.router = router = ShapedRouter(
         lifespan=_lifespan(settings, gate, opened, built, tracing, owns_database=database is None),
         redirect_slashes=False,
-        open_to_any={system.METRICS},
+        open_to_any={system.METRICS, *prepared},
     )
     app.state.services = built
     app.state.gate = gate
@@ -104,7 +105,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, database: Data
         settings=settings.http,
         gate=gate,
         templates=templates,
-        prepared=_prepared(built[Health]),
+        prepared=prepared,
         nameless=_nameless(settings),
         direct=router.direct,
         cookies={COOKIE_PATH: COOKIE},

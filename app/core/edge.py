@@ -99,7 +99,7 @@ class Prepared:
 
 
 class Edge:
-    """Wraps the application. `prepared`: path → an answer for GETs without credentials and query, without the router.
+    """Wraps the application. `prepared`: path → an answer for GETs without credentials, given without the router.
     `nameless`: paths that are answered by whatever host they are asked for, as prepared ones are.
     `direct`: the route of a request that needs none of the layers below. `cookies`: path → the name of the one cookie
     that is read there; no other goes further than here.
@@ -170,11 +170,7 @@ class Edge:
 
     async def _respond(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
         ready = self._prepared.get(scope["path"])
-        if (
-            ready is not None
-            and scope["method"] == "GET"
-            and not (b"authorization" in headers or scope["query_string"])
-        ):
+        if ready is not None and scope["method"] == "GET" and b"authorization" not in headers:
             scope[KEY].route = scope["path"]
             await answer.prepared(ready())
             return

@@ -34,8 +34,8 @@ _Address = tuple[str, str, bytes, str]  # method, path, query, root
 class ShapedRouter(APIRouter):
     """A router that knows the shapes of its operations' addresses, and what each may be asked with.
 
-    Pages, which the document doesn't name, may be asked with anything, and so may `open_to_any`: whoever links to them
-    or scrapes them adds parameters of his own.
+    Pages, which the document doesn't name, may be asked with anything, and so may `open_to_any`: whoever links to them,
+    scrapes or probes them adds parameters of his own.
     """
 
     def __init__(self, *, open_to_any: Collection[str] = (), **options: Any) -> None:

@@ -32,6 +32,7 @@ KEPT = timedelta(hours=24)
 KEPT_ANSWERS = "kept answers"  # what the secret that encrypts them is derived for
 NAME = 8  # bytes before the HMAC of a request: they tell which secret made it
 STATEMENTS = 12  # more than any use case has; each is given up after `ASSAY_DATABASE__COMMAND_TIMEOUT_S`
+RETRY_AFTER_S = "1"  # whoever holds the key mostly answers in milliseconds; only of a dead one the claim lasts a minute
 NONCE = 12  # bytes, what AES-GCM wants
 
 
@@ -112,9 +113,8 @@ class Claims:
 
     async def _demand_abandoned(self, session: Session, row: IdempotencyTable) -> None:
         """Whoever claimed it has neither answered nor given up: it works still, or it is dead."""
-        left = row.claimed_at + self._lease - to_datetime(self._clock.now_us())
-        if left > timedelta(0):
-            raise _under_way(left)
+        if to_datetime(self._clock.now_us()) < row.claimed_at + self._lease:
+            raise _under_way()
         if await repository.was_carried_out(session, row):
             raise _lost()
 
@@ -158,9 +158,8 @@ def _given_all_the_same(claim: Claim) -> Iterator[None]:
         log.warning("what became of an Idempotency-Key could not be kept", request_id=claim.request_id)
 
 
-def _under_way(left: timedelta = timedelta(seconds=1)) -> RequestUnderWay:
-    wait = max(1, round(left.total_seconds()))
-    return RequestUnderWay("its answer is not there yet; ask again", headers={"Retry-After": str(wait)})
+def _under_way() -> RequestUnderWay:
+    return RequestUnderWay("its answer is not there yet; ask again", headers={"Retry-After": RETRY_AFTER_S})
 
 
 def _lost() -> AnswerLost:

@@ -229,10 +229,12 @@ class TestAProcessThatDied:
         return made
 
     async def test_holds_it_for_a_minute(self, claims: Claims, clock: FrozenClock) -> None:
-        clock.advance(seconds=59)
-        with pytest.raises(Exception, match="not there yet") as refused:
-            await claims.claim("user:1", KEY, self.REQUEST, "again")
-        assert refused.value.extra_headers == {"Retry-After": "1"}  # type: ignore[attr-defined]
+        """Others come again after a second: nobody knows that it is dead, and one that lives has answered by then."""
+        for seconds in (0, 59):
+            clock.advance(seconds=seconds)
+            with pytest.raises(Exception, match="not there yet") as refused:
+                await claims.claim("user:1", KEY, self.REQUEST, "again")
+            assert refused.value.extra_headers == {"Retry-After": "1"}  # type: ignore[attr-defined]
 
     async def test_or_longer_where_statements_may_take_longer(self, database_url: str, clock: FrozenClock) -> None:
         patient = Database(database_url, DatabaseSettings(command_timeout_s=10))

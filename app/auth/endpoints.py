@@ -18,7 +18,6 @@ from app.auth.guards import Authenticated, Public, Scoped
 from app.auth.keyring import KeyRing
 from app.auth.keys import ApiKeys
 from app.auth.limits import PrincipalLimits
-from app.auth.passwords import MAX_LENGTH
 from app.auth.principal import Principal
 from app.auth.schemas import (
     ApiKeyBody,
@@ -43,6 +42,7 @@ from app.core.errors import InvalidRequest, UnsupportedMediaType
 from app.core.exchange import exchange_of
 from app.core.http import responses
 from app.core.limits import TooManyRequests
+from app.core.passwords import EXAMPLE, MAX_GIVEN
 from app.core.provide import provided
 from app.core.settings import Settings
 from app.db.paging import PageAsked
@@ -128,7 +128,7 @@ async def log_in(
             examples=["ada@example.com"],
         ),
     ],
-    password: Annotated[str, Form(max_length=MAX_LENGTH, examples=["correct horse battery staple"])],
+    password: Annotated[str, Form(max_length=MAX_GIVEN, examples=[EXAMPLE])],
     cookie: Annotated[
         bool, Form(description="for browsers: the refresh token goes into an HttpOnly cookie instead of the answer")
     ] = False,

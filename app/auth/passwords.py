@@ -1,6 +1,7 @@
 """Passwords: argon2id, off the event loop, two at a time; new ones that are easily guessed are refused."""
 
 import asyncio
+import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -11,12 +12,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from app.auth.errors import GuessablePassword
 from app.core.errors import Place
 from app.core.guessing import guesses
+from app.core.passwords import EXAMPLE, normalised
 
-MIN_LENGTH = 12
-MAX_LENGTH = 128
 _AT_ONCE = 2  # each takes 19 MiB and about 27 ms of a core; more at once would starve everything else
 _MIN_GUESSES = 1e6  # what five tries a minute would reach within a few months
-
+_PUBLISHED = EXAMPLE.replace(" ", "")
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's argon2id setting
 
@@ -29,7 +29,11 @@ def _dummy() -> str:
 
 def demand_unguessable(password: str, *known: str) -> None:
     """`known`: what an attacker would try first, as the address. Raises `GuessablePassword`."""
-    if guesses(password, "assay", *known) < _MIN_GUESSES:
+    text = normalised(password)
+    words = re.sub(r"[\W_]+", "", text.lower())
+    if _PUBLISHED in words:
+        text = words.replace(_PUBLISHED, " ")  # what is one's own must do, whatever stands between the words
+    if guesses(text, "assay", *known) < _MIN_GUESSES:
         message = "is among those that are tried first; several random words make a better one"
         raise GuessablePassword(f"the password {message}", places=[Place("/password", "guessable", message)])
 
@@ -48,16 +52,29 @@ class Passwords:
 
     def _hash(self, password: str, known: tuple[str, ...]) -> str:
         demand_unguessable(password, *known)
-        return _HASHER.hash(password.encode("utf-8", "surrogatepass"))
+        return _HASHER.hash(_bytes(normalised(password)))
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """`stored` None: there is no such account; the same work is done and the answer is no."""
+        """`stored` None: there is no such account; the same work is done and the answer is no.
+
+        Also as it was given: what was hashed before passwords were normalised lets in by no other spelling. A wrong one
+        in a spelling of its own costs two hashes then, whether there is the account or not.
+        """
         loop = asyncio.get_running_loop()
         fits = await loop.run_in_executor(self._threads, self._fits, stored or _dummy(), password)
         return fits and stored is not None
 
     def _fits(self, stored: str, password: str) -> bool:
-        try:
-            return _HASHER.verify(stored, password.encode("utf-8", "surrogatepass"))
-        except (VerificationError, InvalidHashError):
-            return False
+        spellings = dict.fromkeys((normalised(password), password))  # the normalised one first, each once
+        return any(_is_of(stored, spelled) for spelled in spellings)
+
+
+def _is_of(stored: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(stored, _bytes(password))
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _bytes(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")

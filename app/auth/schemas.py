@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -15,11 +16,10 @@ from pydantic import (
 )
 
 from app.auth.keys import NewKey
-from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.principal import Principal
 from app.auth.scopes import KEY_SCOPES, Role
 from app.auth.service import Grant
-from app.core import emails
+from app.core import emails, passwords
 from app.core.asked import Moment
 from app.db.paging import Page
 from app.db.tables.auth import ApiKey, User
@@ -30,9 +30,24 @@ Email = Annotated[
     AfterValidator(emails.normalised),
     Field(max_length=emails.MAX_LENGTH, examples=["ada@example.com"]),  # as it is kept: some texts grow
 ]
+
+
+def _spelled(password: object) -> object:
+    """What is too long in any spelling stays: it is refused for its length, and costs no more than that."""
+    if isinstance(password, str) and len(password) <= passwords.MAX_GIVEN:
+        return passwords.normalised(password)
+    return password
+
+
 Password = Annotated[
     SecretStr,
-    Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH, examples=["correct horse battery staple"]),
+    BeforeValidator(_spelled),
+    Field(
+        min_length=passwords.MIN_LENGTH,
+        max_length=passwords.MAX_LENGTH,
+        examples=[passwords.EXAMPLE],
+        description="several random words; the example is too well known to be taken",
+    ),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _END = datetime(9999, 1, 1, tzinfo=UTC)  # behind it a time in another zone leaves the calendar

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from app.auth.errors import EmailTaken, GuessablePassword, LastAdmin, UserNotFound
-from app.auth.passwords import MAX_LENGTH, MIN_LENGTH
 from app.auth.scopes import Role
 from app.cli.accounts import Accounts, everything, on_accounts
 from app.cli.console import fail, note, subcommands, tell
 from app.cli.environment import load
 from app.core.emails import is_address
+from app.core.passwords import MAX_LENGTH, MIN_LENGTH, normalised
 from app.db.tables.auth import User
 
 commands = subcommands("Users. Works on the database itself, so it needs its address and no log-in.")
@@ -35,7 +35,7 @@ def create(
     ] = "",
 ) -> None:
     """Make a user."""
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+    if not MIN_LENGTH <= len(normalised(password)) <= MAX_LENGTH:
         fail(f"the password must have {MIN_LENGTH} to {MAX_LENGTH} characters", status=2)
     if not is_address(email):
         fail(f"{email!r} is not an e-mail address", status=2)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from unicodedata import normalize
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from app.auth.errors import GuessablePassword
 from app.auth.passwords import demand_unguessable
 from app.auth.users import Users
+from app.core.passwords import EXAMPLE
 from app.core.settings import Settings
 from app.db.engine import Database
 from tests.support.http import PASSWORD, Identities, bearer, client_of
@@ -102,6 +104,16 @@ class TestManageUsers:
         form = {"username": "cafe\u0301@x.de", "password": PASSWORD}
         assert (await client.post("/auth/token", data=form)).status_code == 200
 
+    async def test_a_password_is_as_long_as_it_is_kept(
+        self, admin: httpx.AsyncClient, client: httpx.AsyncClient
+    ) -> None:
+        longest = "steep lantern mosaic thaw ".ljust(128, "\u00fc")
+        for email, password in (("a@x.de", longest), ("b@x.de", normalize("NFD", longest))):
+            assert (await admin.post("/users", json={**NEW, "email": email, "password": password})).status_code == 201
+            for spelled in (longest, normalize("NFD", longest)):
+                form = {"username": email, "password": spelled}
+                assert (await client.post("/auth/token", data=form)).status_code == 200
+
     @pytest.mark.parametrize(
         ("body", "pointer"),
         [
@@ -110,6 +122,9 @@ class TestManageUsers:
             ({**NEW, "password": "password1234"}, "/password"),  # known from every leak
             ({**NEW, "password": "Grace@Example.com1"}, "/password"),  # the address itself
             ({**NEW, "password": "qwertyuiop123"}, "/password"),
+            ({**NEW, "password": EXAMPLE}, "/password"),  # the document's
+            ({**NEW, "password": "Blu\u0308e-Kettl"}, "/password"),  # 12 code points, of which two are one character
+            ({**NEW, "password": "\ufdfa" * 10}, "/password"),  # 180 characters, written in ten
             ({**NEW, "password": "aaaaaaaaaaaaaaaa"}, "/password"),
             ({**NEW, "role": "king"}, "/role"),
             ({**NEW, "email": "no address"}, "/email"),
@@ -124,7 +139,7 @@ class TestManageUsers:
         answer = await admin.post("/users", json=body)
         assert answer.status_code == 422
         assert pointer in {error["pointer"] for error in answer.json()["errors"]}
-        assert not any(given in answer.text for given in ("hunter2", "king", "no address", "password1234"))
+        assert not any(given in answer.text for given in ("hunter2", "king", "no address", "password1234", EXAMPLE))
 
     async def test_a_new_role_and_a_new_password_end_old_tokens(
         self, app: FastAPI, admin: httpx.AsyncClient, identities: Identities

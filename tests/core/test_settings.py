@@ -50,6 +50,7 @@ UNSAFE = [
     ({"http": {"trusted_hosts": ("*",)}}, "ASSAY_HTTP__TRUSTED_HOSTS", "any host name"),
     ({"auth": {"secret": RANDOM, "retired_secrets": ["short"]}}, "ASSAY_AUTH__RETIRED_SECRETS", "still verifies"),
     ({"admin_password": "short"}, "ASSAY_ADMIN_PASSWORD", "a password of five letters"),
+    ({"admin_password": "Blu\u0308e-Kettl"}, "ASSAY_ADMIN_PASSWORD", "11 characters, one of them in two code points"),
 ]
 
 

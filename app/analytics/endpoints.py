@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from app.analytics import examples
 from app.analytics.answers import Board, Summary, Trend
 from app.analytics.boards import Boards, since
-from app.analytics.conditional import answered, tag, unchanged
+from app.analytics.conditional import UNCHANGED, IfNoneMatch, answered, tag, unchanged
 from app.analytics.errors import StreamsExhausted, TooManyPoints, UnknownMetric, UnusableWindow
 from app.analytics.feed import Feed
 from app.analytics.schemas import BoardDataAsked, ModelId, SummaryAsked, TrendAsked, us
@@ -18,6 +18,7 @@ from app.auth.guards import Scoped
 from app.auth.principal import Principal
 from app.auth.streams import streamed
 from app.core.errors import InvalidRequest
+from app.core.headers import carrying
 from app.core.http import responses
 from app.core.provide import provided
 from app.models.errors import ModelNotFound, UnknownVersion
@@ -30,21 +31,21 @@ BoardsDep = Annotated[Boards, Depends(provided(Boards))]
 FeedDep = Annotated[Feed, Depends(provided(Feed))]
 Reader = Annotated[Principal, Scoped("analytics:read")]
 
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged since the ETag in `If-None-Match`"}}
 _REFUSALS = responses(
     ModelNotFound, InvalidRequest, UnknownMetric, UnknownVersion, UnknownSegment, UnusableWindow, TooManyPoints
 )
 
 
 def _shown(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": example}}}}
+    """Also that it may be unchanged."""
+    return {200: {"content": {"application/json": {"example": example}}, **carrying("ETag")}, **UNCHANGED}
 
 
 @router.get(
     "/trends/{model_id}",
     summary="A metric over time",
     response_model=Trend,
-    responses={**_shown(examples.TREND), **_UNCHANGED, **_REFUSALS},
+    responses={**_shown(examples.TREND), **_REFUSALS},
 )
 async def trend(
     request: Request,
@@ -52,6 +53,7 @@ async def trend(
     model_id: Annotated[ModelId, Path(description="the model's public id", examples=["m1"])],
     asked: Annotated[TrendAsked, Query()],
     analytics: AnalyticsDep,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Each bucket's metric on the labels that came, with its interval, its label coverage and how mature it is.
 
@@ -60,32 +62,40 @@ async def trend(
     """
     question = await analytics.ask(model_id, asked)
     etag = tag(request, await analytics.state(question.facts))
-    return unchanged(request, etag) or answered(await analytics.trend(question), etag)
+    return unchanged(if_none_match, etag) or answered(await analytics.trend(question), etag)
 
 
 @router.get(
     "/performance/summary",
     summary="All models at a glance",
     response_model=Summary,
-    responses={**_shown(examples.SUMMARY), **_UNCHANGED, **responses(InvalidRequest, UnknownMetric, UnusableWindow)},
+    responses={**_shown(examples.SUMMARY), **responses(InvalidRequest, UnknownMetric, UnusableWindow)},
 )
 async def performance_summary(
-    request: Request, principal: Reader, asked: Annotated[SummaryAsked, Query()], analytics: AnalyticsDep
+    request: Request,
+    principal: Reader,
+    asked: Annotated[SummaryAsked, Query()],
+    analytics: AnalyticsDep,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The models that the caller may see, by id, with the metrics asked for that their tasks have."""
     found = await analytics.summary(principal, asked)
     etag = tag(request, repr(found.models))
-    return unchanged(request, etag) or answered(found, etag)
+    return unchanged(if_none_match, etag) or answered(found, etag)
 
 
 @router.get(
     "/dashboard/data",
     summary="What the dashboard draws",
     response_model=Board,
-    responses={**_shown(examples.BOARD), **_UNCHANGED, **_REFUSALS},
+    responses={**_shown(examples.BOARD), **_REFUSALS},
 )
 async def dashboard_data(
-    request: Request, principal: Reader, asked: Annotated[BoardDataAsked, Query()], boards: BoardsDep
+    request: Request,
+    principal: Reader,
+    asked: Annotated[BoardDataAsked, Query()],
+    boards: BoardsDep,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """All models, and one in full: columns for the plot, the headline, segments and versions. One call a refresh."""
     board = await boards.board(principal, asked)
@@ -93,7 +103,7 @@ async def dashboard_data(
     if board.panel is not None and from_us is not None:
         board = replace(board, panel=replace(board.panel, columns=since(board.panel.columns, from_us)))
     etag = tag(request, repr((board.models, board.panel)))
-    return unchanged(request, etag) or answered(board, etag)
+    return unchanged(if_none_match, etag) or answered(board, etag)
 
 
 @router.get(

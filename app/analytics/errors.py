@@ -1,6 +1,6 @@
 """What can be wrong with a question."""
 
-from app.core.errors import Problem
+from app.core.errors import RETRY_AFTER, Problem
 
 
 class UnknownMetric(Problem):
@@ -37,3 +37,4 @@ class StreamsExhausted(Problem):
     """
 
     status = 503
+    carries = RETRY_AFTER

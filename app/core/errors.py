@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 MAX_PLACES = 100  # the first hundred offending places tell the pattern; more would only grow the answer
+RETRY_AFTER = ("Retry-After",)  # what is carried by problems that end by themselves
 MAX_NAME = 160  # characters of a client's name repeated in an answer; honest names are shorter
 
 
@@ -30,7 +31,8 @@ class Problem(Exception):  # noqa: N818  the field calls it a problem (RFC 9457)
 
     A subclass states `status` and a docstring, whose first line is the `title` and the rest the `explanation`; `type`
     is derived from the class name (`IllegalMove` → `/problems/illegal-move`, where a page shows both). Keywords given
-    at raising become members of the answer. A subclass without status or docstring fails at import.
+    at raising become members of the answer. `headers` come with each of the kind; `carries` names those that are given
+    at raising. A subclass without status or docstring fails at import.
     """
 
     status: ClassVar[int]
@@ -38,6 +40,7 @@ class Problem(Exception):  # noqa: N818  the field calls it a problem (RFC 9457)
     explanation: ClassVar[str]
     slug: ClassVar[str]
     headers: ClassVar[dict[str, str]] = {}
+    carries: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[dict[str, type["Problem"]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -93,3 +96,4 @@ class Unavailable(Problem):
     """
 
     status = 503
+    carries = RETRY_AFTER

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.core.errors import MAX_PLACES, InvalidRequest, NotFound, Place, Problem, Unavailable, UnsupportedMediaType
 from app.core.exchange import exchange_of
+from app.core.headers import carrying
 from app.core.sentences import sentence
 
 MEDIA_TYPE = "application/problem+json"
@@ -209,6 +210,7 @@ def responses(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
             kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMA}, "examples": {}}}}
         )
         answer["description"] = "; ".join(filter(None, (answer["description"], kind.title)))
+        answer.setdefault("headers", {}).update(carrying(*kind.headers, *kind.carries)["headers"])
         answer["content"][MEDIA_TYPE]["examples"][kind.slug] = {"summary": kind.title, "value": _example(kind)}
     return answers
 

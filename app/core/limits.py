@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 from limits import RateLimitItem, parse_many
@@ -22,7 +22,7 @@ from limits.storage import MemoryStorage
 from slowapi import Limiter
 
 from app.core import telemetry
-from app.core.errors import Problem, Unavailable
+from app.core.errors import RETRY_AFTER, Problem, Unavailable
 from app.core.windows import RedisWindows, Window, free_after
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class TooManyRequests(Problem):
     """
 
     status = 429
-    headers: ClassVar[dict[str, str]] = {}
+    carries = RETRY_AFTER
 
 
 class LargerThanLimit(Problem):

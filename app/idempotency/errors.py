@@ -1,6 +1,6 @@
 """Why a request with an `Idempotency-Key` is not carried out."""
 
-from app.core.errors import Problem
+from app.core.errors import RETRY_AFTER, Problem
 
 
 class KeyUsedOtherwise(Problem):
@@ -19,6 +19,7 @@ class RequestUnderWay(Problem):
     """
 
     status = 409
+    carries = RETRY_AFTER
 
 
 class AnswerLost(Problem):

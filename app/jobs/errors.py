@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.core.errors import NotFound, Problem
+from app.core.errors import RETRY_AFTER, NotFound, Problem
 
 
 class JobNotFound(NotFound):
@@ -30,6 +30,7 @@ class JobStreamsExhausted(Problem):
     """
 
     status = 503
+    carries = RETRY_AFTER
 
 
 class JobFailed(Problem):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Path, Response
 from app.auth.guards import Scoped
 from app.auth.principal import Principal
 from app.core.errors import InvalidRequest
+from app.core.headers import carrying
 from app.core.http import responses
 from app.core.provide import provided
 from app.idempotency.route import OnceRoute
@@ -32,7 +33,12 @@ IfMatch = Annotated[str | None, Header(description="the `ETag` of the status tha
     status_code=201,
     summary="Set a model or a version up",
     responses={
-        200: {"model": SetupAnswer, "description": "Set up before: unchanged, or its monitoring updated"},
+        201: carrying("ETag"),
+        200: {
+            "model": SetupAnswer,
+            "description": "Set up before: unchanged, or its monitoring updated",
+            **carrying("ETag"),
+        },
         **responses(SetupConflict, ModelArchived, InvalidRequest),
     },
 )
@@ -58,7 +64,7 @@ async def set_up_model(
     "/{model_id}/lifecycle/status",
     summary="See a model as a whole",
     response_model=StatusAnswer,
-    responses=responses(ModelNotFound),
+    responses={200: carrying("ETag"), **responses(ModelNotFound)},
 )
 async def lifecycle_status(model_id: Model, _: Reader, service: Service) -> Response:
     """State, versions, aliases, where it may go from here, its accuracy now and how much of the truth has arrived.
@@ -72,16 +78,19 @@ async def lifecycle_status(model_id: Model, _: Reader, service: Service) -> Resp
 @router.put(
     "/{model_id}/lifecycle/update",
     summary="Move a version to another state",
-    responses=responses(
-        ModelNotFound,
-        IllegalMove,
-        SetupMissing,
-        ModelArchived,
-        StaleRevision,
-        PreconditionMissing,
-        UnknownVersion,
-        InvalidRequest,
-    ),
+    responses={
+        200: carrying("ETag"),
+        **responses(
+            ModelNotFound,
+            IllegalMove,
+            SetupMissing,
+            ModelArchived,
+            StaleRevision,
+            PreconditionMissing,
+            UnknownVersion,
+            InvalidRequest,
+        ),
+    },
 )
 async def update_lifecycle(
     model_id: Model,

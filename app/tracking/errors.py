@@ -1,6 +1,6 @@
 """How storing and reading single predictions can fail; bodies that can't be read are in `decoding.errors`."""
 
-from app.core.errors import NotFound, Problem
+from app.core.errors import RETRY_AFTER, NotFound, Problem
 
 
 class PredictionNotFound(NotFound):
@@ -19,6 +19,7 @@ class Overloaded(Problem):
     """
 
     status = 503
+    carries = RETRY_AFTER
 
 
 class TooManyRetries(Problem):
@@ -28,6 +29,7 @@ class TooManyRetries(Problem):
     """
 
     status = 503
+    carries = RETRY_AFTER
 
 
 class TooManySegmentKeys(Problem):

@@ -314,6 +314,13 @@ class TestTheEtag:
         await track_plain(database, clock, facts, np.array([clock.now_us()]))
         assert (await admin.get("/analytics/trends/m1", headers=known)).status_code == 200
 
+    async def test_is_compared_weakly(self, admin: httpx.AsyncClient, rows: Rows) -> None:
+        """A proxy may leave the `W/` out; `*` is whatever there is."""
+        tag = (await admin.get("/analytics/trends/m1")).headers["etag"]
+        for known, status in ((tag, 304), (tag.removeprefix("W/"), 304), ("*", 304), ('W/"another"', 200)):
+            answer = await admin.get("/analytics/trends/m1", headers={"If-None-Match": known})
+            assert (answer.status_code, answer.headers["etag"]) == (status, tag)
+
     async def test_ends_with_the_minute_because_buckets_mature(
         self, admin: httpx.AsyncClient, rows: Rows, clock: FrozenClock
     ) -> None:

@@ -17,8 +17,8 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from app.core.asked import names_of, refusal, unknown
 from app.core.direct import BeforeBody, DirectRoute, foreseen, unforeseen
+from app.core.queries import names_of, refusal, unknown
 
 _PARAMETERS = tuple(inspect.signature(APIRoute.__init__).parameters)[1:]  # without self
 _NOUN = 3  # "", "api", "v1", noun: where addresses begin to differ

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ class EmbeddedServer:
         digest = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:16]
         self._sockets = (
             Path(tempfile.gettempdir()) / f"assay-{digest}"
-        )  # outside the data: sockets don't belong in backups
+        )  # outside the data: they don't belong in backups
         self._presence = Presence(self._root)
         self._process: subprocess.Popen[bytes] | None = None
         self._tried = -BACKOFF_MAX_S  # when it was started, by the monotonic clock
@@ -151,6 +152,9 @@ class EmbeddedServer:
         if self._process is None:
             self._spawn()
         if not self._lives() and self._process is not None:
+            if self._unburied():  # it died while ours began
+                self._process = None
+                return False
             raise EmbeddedServerError(f"the embedded database did not start:\n{self._last_words()}")
         if not self._ready():
             return False
@@ -170,7 +174,7 @@ class EmbeddedServer:
         self._sockets.chmod(0o700)
 
     def _initialise(self) -> None:
-        """A half-made cluster (killed in the middle) is made anew: it gets its name only when complete."""
+        """A half-made cluster is made anew: it gets its name only when complete."""
         fresh = self._root / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -191,7 +195,7 @@ class EmbeddedServer:
     def _spawn(self) -> None:
         """Unless one runs, which a former owner started."""
         with self._turn:
-            if self._stopping.is_set() or self._pid() is not None:
+            if self._stopping.is_set() or self._pid() is not None or self._unburied():
                 return
             self._tried = time.monotonic()
             self._prepare_folders()
@@ -219,7 +223,7 @@ class EmbeddedServer:
         delay = BACKOFF_S
         while not self._stopping.wait(WATCH_S):
             try:
-                if not self._presence.own() or self._lives():
+                if not self._presence.own() or self._lives() or self._unburied():
                     continue
                 settled = time.monotonic() - self._tried > BACKOFF_MAX_S
                 delay = BACKOFF_S if settled else min(delay * 2, BACKOFF_MAX_S)
@@ -275,11 +279,14 @@ class EmbeddedServer:
         """Of the server that runs on our data, whoever started it."""
         if self._process is not None and self._process.poll() is None:
             return self._process.pid
+        pid = self._noted()
+        return pid if pid is not None and self._runs(pid) else None
+
+    def _noted(self) -> int | None:
         try:
-            pid = int(self._pid_file()[0])
+            return int(self._pid_file()[0])
         except (ValueError, IndexError):
             return None
-        return pid if self._runs(pid) else None
 
     def _pid_file(self) -> list[str]:
         try:
@@ -295,6 +302,18 @@ class EmbeddedServer:
             return os.fsencode(self._data) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             return not Path("/proc/self").exists() and _alive(pid)
+
+    def _unburied(self) -> bool:
+        """Whether the server that ran here is dead, and whoever inherited it from its owner has not noticed yet: no
+        other starts beside its number. Some inits look every two seconds; in a container that may be ourselves."""
+        pid = self._noted()
+        if pid is None or (self._process is not None and self._process.pid == pid):
+            return False
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return False
 
     def _last_words(self) -> str:
         return "\n".join((self._root / "postgres.log").read_text(errors="replace").splitlines()[-15:])
@@ -320,15 +339,11 @@ class EmbeddedServer:
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True
 
 
 def _signal(pid: int, number: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        logger.debug("the embedded database had already ended")

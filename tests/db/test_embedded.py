@@ -127,6 +127,34 @@ with in_order():
 """
 
 
+# An init that does not look: whoever is orphaned below it stays a zombie until it is told to.
+INHERITING = """
+import ctypes, os, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+owner = subprocess.Popen([sys.executable, "-c", sys.argv[2], sys.argv[1]], stdout=subprocess.PIPE, text=True)
+owner.stdout.readline()
+owner.kill()
+owner.wait()
+print("inherited", flush=True)
+sys.stdin.readline()
+os.waitpid(-1, 0)
+"""
+
+
+@contextmanager
+def inheriting(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Who has inherited the server of an owner that was killed."""
+    command = [sys.executable, "-c", INHERITING, str(folder / "data"), HOLDING]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "inherited\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @contextmanager
 def holding(folder: Path, number: int = 1) -> Iterator[list[subprocess.Popen[str]]]:
     """Processes on one data directory, of which the first is the owner."""
@@ -195,6 +223,22 @@ class TestWhenTheOwnerEnds:
         assert await ask_until_answered(server, "select 1", seconds=10) == 1
         assert server.owned
         assert postmaster(folder) != before
+
+    async def test_another_waits_until_the_dead_server_is_buried(self, folder: Path) -> None:
+        """PostgreSQL takes the number of a zombie for a server that lives, and refuses to start beside it."""
+        server = EmbeddedServer(folder / "data", parameters=SMALL, programs=OTHER_POSTGRES)
+        with inheriting(folder) as init:
+            os.kill(before := postmaster(folder), signal.SIGKILL)
+            starting = asyncio.create_task(asyncio.to_thread(server.start))
+            try:
+                await asyncio.sleep(1)
+                assert not starting.done()
+                init.communicate("bury it\n")
+                await asyncio.wait_for(starting, 20)
+                assert postmaster(folder) != before
+            finally:
+                await asyncio.wait([starting])
+                server.stop()
 
     async def test_with_all_that_a_service_manager_ends_sessions_do_not_keep_it(
         self, attached: Attached, folder: Path
